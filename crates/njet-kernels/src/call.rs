@@ -1,0 +1,126 @@
+//! Arguments and results of the passes, the same for the reference and the engine.
+
+use crate::{Geometry, KernelError, Real};
+
+/// The 1-D filters of the two axes: each `[order + 1, 2R + 1]`, even orders symmetric, odd orders
+/// antisymmetric about the centre.
+#[derive(Debug, Clone, Copy)]
+pub struct Taps<'a, T> {
+    /// Along y (columns of the image are filtered).
+    pub y: &'a [T],
+    /// Along x (rows of the image are filtered).
+    pub x: &'a [T],
+}
+
+/// A forward pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Forward<'a, T> {
+    /// The filters.
+    pub taps: Taps<'a, T>,
+    /// Coefficients α, `[channels_out, channels_in / groups, B]`.
+    pub alpha: &'a [T],
+    /// `[channels_out]`.
+    pub bias: Option<&'a [T]>,
+    /// Input, `[batch, channels_in, height, width]`.
+    pub x: &'a [T],
+}
+
+/// Which gradients a backward pass computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Of the input.
+    pub x: bool,
+    /// Of the coefficients.
+    pub alpha: bool,
+    /// Of the bias.
+    pub bias: bool,
+    /// Of σ, along each axis.
+    pub sigma: bool,
+}
+
+impl Wanted {
+    /// Every gradient.
+    pub const ALL: Self = Self { x: true, alpha: true, bias: true, sigma: true };
+}
+
+/// A backward pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Backward<'a, T> {
+    /// The filters.
+    pub taps: Taps<'a, T>,
+    /// Their derivatives by σ, shaped and symmetric as they are; needed for the gradient of σ.
+    pub d_taps: Option<Taps<'a, T>>,
+    /// Coefficients α, `[channels_out, channels_in / groups, B]`.
+    pub alpha: &'a [T],
+    /// Input, `[batch, channels_in, height, width]`.
+    pub x: &'a [T],
+    /// Gradient of the loss by the output, `[batch, channels_out, height_out, width_out]`.
+    pub grad_y: &'a [T],
+    /// Which gradients to compute.
+    pub wanted: Wanted,
+}
+
+/// What a backward pass computed; `None` where it was not asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gradients<T> {
+    /// Shaped like the input.
+    pub x: Option<Vec<T>>,
+    /// Shaped like the coefficients.
+    pub alpha: Option<Vec<T>>,
+    /// `[channels_out]`.
+    pub bias: Option<Vec<T>>,
+    /// By σ along y and along x; for one σ on both axes add the two. A sum with heavy cancellation,
+    /// therefore in f64 whatever the type of the call.
+    pub sigma: Option<[f64; 2]>,
+}
+
+struct Checker<'a> {
+    geometry: &'a Geometry,
+    operation: &'static str,
+}
+
+impl Checker<'_> {
+    fn length(&self, what: &'static str, shape: &'static str, expected: usize, got: usize) -> Result<(), KernelError> {
+        if expected == got {
+            return Ok(());
+        }
+        Err(KernelError::Length { operation: self.operation, what, shape, expected, got })
+    }
+
+    fn taps<T>(&self, what: [&'static str; 2], taps: Taps<'_, T>) -> Result<(), KernelError> {
+        let orders = self.geometry.order + 1;
+        self.length(what[0], "[order + 1, 2R + 1]", orders * self.geometry.y.taps(), taps.y.len())?;
+        self.length(what[1], "[order + 1, 2R + 1]", orders * self.geometry.x.taps(), taps.x.len())
+    }
+
+    fn alpha_and_x<T>(&self, alpha: &[T], x: &[T]) -> Result<(), KernelError> {
+        self.length("alpha", "[channels_out, channels_in / groups, B]", self.geometry.alpha_len(), alpha.len())?;
+        self.length("x", "[batch, channels_in, height, width]", self.geometry.input_len(), x.len())
+    }
+}
+
+impl<T: Real> Forward<'_, T> {
+    pub(crate) fn check(&self, geometry: &Geometry, y: &[T]) -> Result<(), KernelError> {
+        let check = Checker { geometry, operation: "forward" };
+        check.taps(["taps.y", "taps.x"], self.taps)?;
+        check.alpha_and_x(self.alpha, self.x)?;
+        if let Some(bias) = self.bias {
+            check.length("bias", "[channels_out]", geometry.channels_out(), bias.len())?;
+        }
+        check.length("y", "[batch, channels_out, height_out, width_out]", geometry.output_len(), y.len())
+    }
+}
+
+impl<T: Real> Backward<'_, T> {
+    pub(crate) fn check(&self, geometry: &Geometry) -> Result<(), KernelError> {
+        let check = Checker { geometry, operation: "backward" };
+        check.taps(["taps.y", "taps.x"], self.taps)?;
+        match self.d_taps {
+            Some(d_taps) => check.taps(["d_taps.y", "d_taps.x"], d_taps)?,
+            None if self.wanted.sigma => return Err(KernelError::NoTangents { operation: "backward" }),
+            None => {}
+        }
+        check.alpha_and_x(self.alpha, self.x)?;
+        check.length("grad_y", "[batch, channels_out, height_out, width_out]", geometry.output_len(), self.grad_y.len())
+    }
+}

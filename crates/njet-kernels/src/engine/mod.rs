@@ -1,0 +1,113 @@
+//! The separable engine: the `k × k` kernel is never built.
+//!
+//! A layer is a short sum of separable filters, so 1-D filters along x and y give B responses for
+//! each input channel and one product `[Cout × B·Cin] · [B·Cin × pixels]` mixes them. Responses are
+//! made for a block of channels of one tile of pixels, used while they are in cache, and made
+//! again in the backward pass: those of a whole batch never exist.
+//!
+//! Work is cut by shape alone, never by the number of threads, and partial sums are added in the
+//! order of the cut: results are the same bits whatever the number of threads.
+
+mod cost;
+mod disjoint;
+mod filter_then_mix;
+mod fir;
+mod isa;
+mod mix_then_filter;
+mod plane;
+mod product;
+
+pub use cost::LoopOrder;
+pub use isa::Isa;
+
+use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real};
+use rayon::prelude::*;
+
+/// How to run a pass. The default chooses by counting operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Which comes first, the filters or the product; `None`: the cheaper.
+    pub loop_order: Option<LoopOrder>,
+    /// The instruction set.
+    pub isa: Isa,
+}
+
+/// Computes the layer. `y` is `[batch, channels_out, height_out, width_out]` and is overwritten.
+///
+/// # Errors
+/// A slice whose length is not that of its shape. `y` is then untouched.
+pub fn forward<T: Real>(
+    geometry: &Geometry,
+    call: &Forward<'_, T>,
+    y: &mut [T],
+    options: Options,
+) -> Result<(), KernelError> {
+    call.check(geometry, y)?;
+    match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
+        LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, y, options.isa),
+        LoopOrder::MixThenFilter => mix_then_filter::forward(geometry, call, y, options.isa),
+    }
+    if let Some(bias) = call.bias {
+        y.par_chunks_mut(geometry.pixels_out()).enumerate().for_each(|(plane, y)| {
+            let bias = bias[plane % geometry.channels_out()];
+            y.iter_mut().for_each(|y| *y += bias);
+        });
+    }
+    Ok(())
+}
+
+/// Computes the gradients that are wanted.
+///
+/// # Errors
+/// A slice whose length is not that of its shape; the gradient of σ without `d_taps`.
+pub fn backward<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    options: Options,
+) -> Result<Gradients<T>, KernelError> {
+    call.check(geometry)?;
+    let mut gradients = match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
+        LoopOrder::FilterThenMix => filter_then_mix::backward(geometry, call, options.isa),
+        LoopOrder::MixThenFilter => mix_then_filter::backward(geometry, call, options.isa),
+    };
+    gradients.bias = call.wanted.bias.then(|| by_bias(geometry, call.grad_y));
+    Ok(gradients)
+}
+
+fn by_bias<T: Real>(geometry: &Geometry, grad_y: &[T]) -> Vec<T> {
+    let (channels, pixels) = (geometry.channels_out(), geometry.pixels_out());
+    (0..channels)
+        .into_par_iter()
+        .map(|o| {
+            let plane = |n| &grad_y[(n * channels + o) * pixels..][..pixels];
+            T::from_f64((0..geometry.batch).flat_map(plane).map(|g| g.to_f64()).sum())
+        })
+        .collect()
+}
+
+/// Elements of a block of responses: 1 MiB of f32. With a tile of 1,024 pixels that is 256 rows,
+/// enough for the product to reach its rate, and it stays in a second-level cache.
+const BLOCK: usize = 1 << 18;
+
+/// Pixels below which several images share a product: its packing costs the same for 49 columns as
+/// for a few hundred.
+const TILE_PIXELS: usize = 512;
+
+/// Channels whose responses are in memory together.
+fn channels_per_block(basis: usize, tile_pixels: usize, channels: usize) -> usize {
+    (BLOCK / (basis * tile_pixels)).clamp(1, channels)
+}
+
+/// Cuts `0..n` into pieces of `size`, the last one shorter.
+fn pieces(n: usize, size: usize) -> impl ExactSizeIterator<Item = std::ops::Range<usize>> + Clone {
+    (0..n.div_ceil(size)).map(move |i| i * size..((i + 1) * size).min(n))
+}
+
+/// Parts of the batch whose gradients are summed apart. More would keep more threads busy and take
+/// more memory for partial sums of ∂α; it is a constant so that results do not depend on the machine.
+const PARTS: usize = 8;
+
+/// Images in one part of the batch.
+fn images_per_part(batch: usize) -> usize {
+    batch.div_ceil(PARTS).max(1)
+}

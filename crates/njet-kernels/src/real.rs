@@ -1,0 +1,61 @@
+//! The two floating-point types that the kernels compute in.
+
+use std::ops::{Add, AddAssign, Mul, Neg, Sub};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// `f32` or `f64`.
+pub trait Real:
+    sealed::Sealed
+    + Copy
+    + Send
+    + Sync
+    + Default
+    + PartialEq
+    + std::fmt::Debug
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + 'static
+{
+    /// 0.
+    const ZERO: Self;
+    /// 1.
+    const ONE: Self;
+    /// Rounds to nearest.
+    fn from_f64(value: f64) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// `self · factor + addend` in one rounding where `FUSED`, else in two. A fused operation
+    /// is one instruction only on machines that have it; elsewhere it is a slow library call.
+    fn multiply_add<const FUSED: bool>(self, factor: Self, addend: Self) -> Self;
+}
+
+macro_rules! real {
+    ($type:ty) => {
+        impl Real for $type {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[inline(always)]
+            fn from_f64(value: f64) -> Self {
+                value as $type
+            }
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn multiply_add<const FUSED: bool>(self, factor: Self, addend: Self) -> Self {
+                if FUSED { self.mul_add(factor, addend) } else { self * factor + addend }
+            }
+        }
+    };
+}
+real!(f32);
+real!(f64);

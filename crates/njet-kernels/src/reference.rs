@@ -1,0 +1,139 @@
+//! The oracle: build the kernel, correlate directly, every sum in f64.
+//!
+//! Slow and plain on purpose; the engine is tested against it.
+
+use crate::{Axis, Backward, Forward, Geometry, Gradients, KernelError, Real, Taps};
+
+/// `y = x ⋆ W + bias` with `W[o,c] = Σ_b α[o,c,b] · basis_b`.
+///
+/// # Errors
+/// A slice whose length is not that of its shape.
+pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, y: &mut [T]) -> Result<(), KernelError> {
+    call.check(geometry, y)?;
+    let kernel = build_kernel(geometry, &basis(geometry, call.taps), call.alpha);
+    let mut sums = vec![0.0; y.len()];
+    visit(geometry, |v| sums[v.y] += kernel[v.kernel] * call.x[v.x].to_f64());
+    let pixels = geometry.pixels_out();
+    for (i, (out, sum)) in y.iter_mut().zip(sums).enumerate() {
+        let bias = call.bias.map_or(0.0, |bias| bias[i / pixels % geometry.channels_out()].to_f64());
+        *out = T::from_f64(sum + bias);
+    }
+    Ok(())
+}
+
+/// Every gradient by way of the gradient of the built kernel.
+///
+/// # Errors
+/// A slice whose length is not that of its shape; the gradient of σ without `d_taps`.
+pub fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>) -> Result<Gradients<T>, KernelError> {
+    call.check(geometry)?;
+    let functions = basis(geometry, call.taps);
+    let kernel = build_kernel(geometry, &functions, call.alpha);
+    let mut grad_kernel = vec![0.0; kernel.len()];
+    let mut grad_x = vec![0.0; call.x.len()];
+    visit(geometry, |v| {
+        let g = call.grad_y[v.y].to_f64();
+        grad_kernel[v.kernel] += g * call.x[v.x].to_f64();
+        grad_x[v.x] += g * kernel[v.kernel];
+    });
+    let wanted = call.wanted;
+    let alpha = || by_alpha(geometry, &functions, &grad_kernel).map(T::from_f64).collect();
+    let sigma = || {
+        let d = call.d_taps.unwrap_or(call.taps);
+        // The product rule, one axis at a time: ∂W/∂σy has the derivative taps along y.
+        let axes = [Taps { y: d.y, x: call.taps.x }, Taps { y: call.taps.y, x: d.x }];
+        axes.map(|taps| {
+            let tangent = build_kernel(geometry, &basis(geometry, taps), call.alpha);
+            grad_kernel.iter().zip(tangent).map(|(g, t)| g * t).sum()
+        })
+    };
+    let bias = || {
+        let mut sums = vec![0.0; geometry.channels_out()];
+        for (i, g) in call.grad_y.iter().enumerate() {
+            sums[i / geometry.pixels_out() % geometry.channels_out()] += g.to_f64();
+        }
+        sums.into_iter().map(T::from_f64).collect()
+    };
+    Ok(Gradients {
+        alpha: wanted.alpha.then(alpha),
+        bias: wanted.bias.then(bias),
+        sigma: wanted.sigma.then(sigma),
+        x: wanted.x.then(|| grad_x.iter().copied().map(T::from_f64).collect()),
+    })
+}
+
+/// `[B, 2Ry + 1, 2Rx + 1]`.
+fn basis<T: Real>(geometry: &Geometry, taps: Taps<'_, T>) -> Vec<f64> {
+    let (ky, kx) = (geometry.y.taps(), geometry.x.taps());
+    let mut functions = Vec::with_capacity(geometry.basis() * ky * kx);
+    for (i, j) in geometry.jet() {
+        for y in &taps.y[i * ky..(i + 1) * ky] {
+            functions.extend(taps.x[j * kx..(j + 1) * kx].iter().map(|x| y.to_f64() * x.to_f64()));
+        }
+    }
+    functions
+}
+
+/// `[channels_out, channels_in / groups, 2Ry + 1, 2Rx + 1]`.
+fn build_kernel<T: Real>(geometry: &Geometry, functions: &[f64], alpha: &[T]) -> Vec<f64> {
+    let side = geometry.y.taps() * geometry.x.taps();
+    let mut kernel = Vec::with_capacity(alpha.len() / geometry.basis() * side);
+    for coefficients in alpha.chunks_exact(geometry.basis()) {
+        kernel.extend((0..side).map(|t| -> f64 {
+            coefficients.iter().enumerate().map(|(b, a)| a.to_f64() * functions[b * side + t]).sum()
+        }));
+    }
+    kernel
+}
+
+fn by_alpha<'a>(geometry: &Geometry, functions: &'a [f64], grad_kernel: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
+    let side = geometry.y.taps() * geometry.x.taps();
+    grad_kernel.chunks_exact(side).flat_map(move |grad| {
+        functions.chunks_exact(side).map(move |function| function.iter().zip(grad).map(|(f, g)| f * g).sum())
+    })
+}
+
+/// Flat indices of one product of the correlation.
+struct Visit {
+    y: usize,
+    x: usize,
+    kernel: usize,
+}
+
+/// Calls `product` for every triple of output, input and kernel element that meet.
+fn visit(geometry: &Geometry, mut product: impl FnMut(Visit)) {
+    let (ky, kx) = (geometry.y.taps(), geometry.x.taps());
+    let rows: Vec<_> = meetings(&geometry.y);
+    let columns: Vec<_> = meetings(&geometry.x);
+    for n in 0..geometry.batch {
+        for o in 0..geometry.channels_out() {
+            for c in 0..geometry.group_in {
+                let channel = o / geometry.group_out * geometry.group_in + c;
+                let plane_y = (n * geometry.channels_out() + o) * geometry.pixels_out();
+                let plane_x = (n * geometry.channels_in() + channel) * geometry.pixels_in();
+                let plane_kernel = (o * geometry.group_in + c) * ky * kx;
+                for &(oy, iy, ty) in &rows {
+                    for &(ox, ix, tx) in &columns {
+                        product(Visit {
+                            y: plane_y + oy * geometry.x.output + ox,
+                            x: plane_x + iy * geometry.x.input + ix,
+                            kernel: plane_kernel + ty * kx + tx,
+                        });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every (output, input, tap) along one axis whose input lies inside the image.
+fn meetings(axis: &Axis) -> Vec<(usize, usize, usize)> {
+    (0..axis.output)
+        .flat_map(|o| {
+            (0..axis.taps()).filter_map(move |t| {
+                let i = (o * axis.stride + t).checked_sub(axis.pad)?;
+                (i < axis.input).then_some((o, i, t))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,257 @@
+//! Random shapes: the engine against the reference, and every gradient against central differences.
+
+mod layer;
+
+use layer::{Implementation, Layer, Results, engines, error};
+use njet_basis::{TapSpec, Taps as BasisTaps};
+use njet_kernels::{AxisConfig, Forward, Geometry, GeometryConfig, Taps, engine, reference};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+struct Shape {
+    batch: usize,
+    groups: usize,
+    group_in: usize,
+    group_out: usize,
+    order: usize,
+    sigma: f64,
+    extent: f64,
+    size: [usize; 2],
+    stride: [usize; 2],
+    /// `None`: same; else (top, left, bottom, right).
+    padding: Option<[usize; 4]>,
+    seed: u64,
+}
+
+fn shapes(max_order: usize, max_size: usize) -> impl Strategy<Value = Shape> {
+    (
+        (1usize..4, 1usize..4, 1usize..4, 1usize..4),
+        (0..=max_order, 0.4..2.5f64, 1.5..4.5f64),
+        [1..=max_size, 1..=max_size],
+        [1usize..4, 1usize..4],
+        prop::option::of([0usize..12, 0usize..12, 0usize..12, 0usize..12]),
+        any::<u64>(),
+    )
+        .prop_map(|((batch, groups, group_in, group_out), (order, sigma, extent), size, stride, padding, seed)| {
+            Shape { batch, groups, group_in, group_out, order, sigma, extent, size, stride, padding, seed }
+        })
+}
+
+fn taps(shape: &Shape, sigma: f64, radius: usize) -> BasisTaps {
+    BasisTaps::with_radius(&TapSpec::new(sigma, shape.extent, shape.order), radius).unwrap()
+}
+
+/// A standard pseudo-random sequence in −1 … 1 (SplitMix64, Steele et al. 2014).
+fn noise(seed: u64, len: usize) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// `None` where the kernel does not fit into the padded image.
+fn layer_of(shape: &Shape) -> Option<Layer> {
+    let radius = njet_basis::radius(shape.sigma, shape.extent);
+    let [top, left, bottom, right] = shape.padding.unwrap_or([radius; 4]);
+    let axis =
+        |axis: usize, padding| AxisConfig { input: shape.size[axis], radius, stride: shape.stride[axis], padding };
+    let geometry = Geometry::new(GeometryConfig {
+        batch: shape.batch,
+        channels_in: shape.groups * shape.group_in,
+        channels_out: shape.groups * shape.group_out,
+        groups: shape.groups,
+        order: shape.order,
+        y: axis(0, (top, bottom)),
+        x: axis(1, (left, right)),
+    })
+    .ok()?;
+    let taps = taps(shape, shape.sigma, radius);
+    Some(Layer {
+        taps: taps.values().to_vec(),
+        d_taps: taps.d_sigma_values().to_vec(),
+        alpha: noise(shape.seed, geometry.alpha_len()),
+        bias: noise(shape.seed ^ 1, geometry.channels_out()),
+        x: noise(shape.seed ^ 2, geometry.input_len()),
+        grad_y: noise(shape.seed ^ 3, geometry.output_len()),
+        geometry,
+    })
+}
+
+/// The same layer with the absolute value of every argument: its results are the sums of the
+/// absolute values of the terms, which is what rounding errors are relative to.
+fn magnitudes(layer: &Layer) -> Results {
+    let absolute = |values: &[f64]| values.iter().map(|v| v.abs()).collect::<Vec<_>>();
+    let layer = Layer {
+        geometry: layer.geometry,
+        taps: absolute(&layer.taps),
+        d_taps: absolute(&layer.d_taps),
+        alpha: absolute(&layer.alpha),
+        bias: absolute(&layer.bias),
+        x: absolute(&layer.x),
+        grad_y: absolute(&layer.grad_y),
+    };
+    layer.run::<f64>(Implementation::Reference)
+}
+
+fn assert_close(ours: &Results, expected: &Results, scale: &Results, tolerance: f64) -> Result<(), TestCaseError> {
+    let close = |what: &str, a: &[f64], b: &[f64], scale: &[f64]| {
+        prop_assert_eq!(a.len(), b.len());
+        let scale = scale.iter().fold(0.0, |m: f64, s| m.max(*s));
+        for (i, (a, b)) in a.iter().zip(b).enumerate() {
+            let off = (a - b).abs();
+            prop_assert!(off <= tolerance * scale, "{what}[{i}] is off by {off:.2e} where terms sum to {scale:.2e}");
+        }
+        Ok(())
+    };
+    close("y", &ours.y, &expected.y, &scale.y)?;
+    close("grad_x", &ours.grad_x, &expected.grad_x, &scale.grad_x)?;
+    close("grad_alpha", &ours.grad_alpha, &expected.grad_alpha, &scale.grad_alpha)?;
+    close("grad_bias", &ours.grad_bias, &expected.grad_bias, &scale.grad_bias)?;
+    close("grad_sigma", &[ours.grad_sigma], &[expected.grad_sigma], &[scale.grad_sigma])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn engine_agrees_with_the_reference(shape in shapes(10, 40)) {
+        let layer = layer_of(&shape);
+        prop_assume!(layer.is_some());
+        let layer = layer.unwrap();
+        let expected = layer.run::<f64>(Implementation::Reference);
+        let scale = magnitudes(&layer);
+        for options in engines() {
+            let engine = Implementation::Engine(options);
+            // A few hundred roundings in either type.
+            assert_close(&layer.run::<f64>(engine), &expected, &scale, 200.0 * f64::EPSILON)?;
+            assert_close(&layer.run::<f32>(engine), &expected, &scale, 20.0 * f64::from(f32::EPSILON))?;
+        }
+    }
+
+    #[test]
+    fn gradients_agree_with_central_differences(shape in shapes(6, 12)) {
+        let layer = layer_of(&shape);
+        prop_assume!(layer.is_some());
+        let layer = layer.unwrap();
+        let radius = njet_basis::radius(shape.sigma, shape.extent);
+        // The loss Σ y · grad_y, in f64, as a function of each argument.
+        let loss = |taps: &[f64], alpha: &[f64], bias: &[f64], x: &[f64]| {
+            let mut y = vec![0.0; layer.geometry.output_len()];
+            let call = Forward { taps: Taps { y: taps, x: taps }, alpha, bias: Some(bias), x };
+            reference::forward(&layer.geometry, &call, &mut y).unwrap();
+            y.iter().zip(&layer.grad_y).map(|(y, g)| y * g).sum::<f64>()
+        };
+        let (taps_0, a, b, x) = (&layer.taps[..], &layer.alpha[..], &layer.bias[..], &layer.x[..]);
+        // Linear in x, α and bias: a random direction, and a step that rounding does not see.
+        let step = 0.5;
+        let direction = |len| noise(shape.seed ^ 5, len);
+        let moved = |v: &[f64], sign: f64| v.iter().zip(direction(v.len())).map(|(v, d)| v + sign * step * d).collect::<Vec<_>>();
+        let slope = |up: f64, down: f64| (up - down) / (2.0 * step);
+        let by_x = slope(loss(taps_0, a, b, &moved(x, 1.0)), loss(taps_0, a, b, &moved(x, -1.0)));
+        let by_alpha = slope(loss(taps_0, &moved(a, 1.0), b, x), loss(taps_0, &moved(a, -1.0), b, x));
+        let by_bias = slope(loss(taps_0, a, &moved(b, 1.0), x), loss(taps_0, a, &moved(b, -1.0), x));
+        // σ: four points, so that the step's error is of fourth order.
+        let h = 1e-3 * shape.sigma;
+        let at = |k: f64| loss(taps(&shape, shape.sigma + k * h, radius).values(), a, b, x);
+        let by_sigma = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * h);
+
+        let dot = |g: &[f64]| g.iter().zip(direction(g.len())).map(|(g, d)| g * d).sum::<f64>();
+        let size = |g: &[f64]| g.iter().map(|g| g.abs()).sum::<f64>();
+        let scale = by_sigma.abs().max(1e-2 * magnitudes(&layer).grad_sigma);
+        for implementation in engines().into_iter().map(Implementation::Engine).chain([Implementation::Reference]) {
+            let r = layer.run::<f64>(implementation);
+            prop_assert!((dot(&r.grad_x) - by_x).abs() <= 1e-6 * size(&r.grad_x), "x: {} {by_x} {implementation:?}", dot(&r.grad_x));
+            prop_assert!((dot(&r.grad_alpha) - by_alpha).abs() <= 1e-6 * size(&r.grad_alpha), "α {implementation:?}");
+            prop_assert!((dot(&r.grad_bias) - by_bias).abs() <= 1e-6 * size(&r.grad_bias), "bias {implementation:?}");
+            prop_assert!((r.grad_sigma - by_sigma).abs() <= 1e-6 * scale, "σ: {} {by_sigma} {implementation:?}", r.grad_sigma);
+        }
+    }
+}
+
+/// Work is cut by shape: the same bits on one thread and on several.
+#[test]
+fn thread_count_does_not_change_a_bit() {
+    let shape = Shape {
+        batch: 11,
+        groups: 2,
+        group_in: 5,
+        group_out: 6,
+        order: 2,
+        sigma: 1.3,
+        extent: 3.0,
+        size: [21, 34],
+        stride: [1, 1],
+        padding: None,
+        seed: 7,
+    };
+    let layer = layer_of(&shape).unwrap();
+    for options in engines() {
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| layer.run::<f32>(Implementation::Engine(options)))
+        };
+        let (one, four) = (run(1), run(4));
+        assert_eq!(one.y, four.y);
+        assert_eq!(one.grad_x, four.grad_x);
+        assert_eq!(one.grad_alpha, four.grad_alpha);
+        assert_eq!(one.grad_sigma, four.grad_sigma);
+    }
+}
+
+/// Shapes that take the other branches: many small images in one product, one image in bands,
+/// more channels than one block of responses holds.
+#[test]
+fn tiles_bands_and_blocks() {
+    let shape = |batch, group_in, group_out, size| Shape {
+        batch,
+        groups: 1,
+        group_in,
+        group_out,
+        order: 1,
+        sigma: 0.7,
+        extent: 2.0,
+        size,
+        stride: [1, 1],
+        padding: None,
+        seed: 3,
+    };
+    for shape in [shape(40, 2, 3, [7, 7]), shape(1, 2, 3, [80, 90]), shape(2, 50, 40, [66, 64])] {
+        let layer = layer_of(&shape).unwrap();
+        let expected = layer.run::<f64>(Implementation::Reference);
+        for options in engines() {
+            for (what, error) in layer.run::<f64>(Implementation::Engine(options)).errors(&expected) {
+                assert!(error < 1e-11, "{shape:?} {options:?}: {what} {error:.2e}");
+            }
+        }
+    }
+    assert_eq!(error(&[], &[]), 0.0);
+}
+
+#[test]
+fn wrong_lengths_are_refused_and_leave_the_output() {
+    let shape = Shape {
+        batch: 1,
+        groups: 1,
+        group_in: 1,
+        group_out: 1,
+        order: 1,
+        sigma: 1.0,
+        extent: 2.0,
+        size: [5, 5],
+        stride: [1, 1],
+        padding: None,
+        seed: 1,
+    };
+    let layer = layer_of(&shape).unwrap();
+    let mut y = vec![7.0; 25];
+    let taps = Taps { y: &layer.taps[..], x: &layer.taps[..] };
+    let call = Forward { taps, alpha: &layer.alpha[1..], bias: None, x: &layer.x };
+    let message = engine::forward(&layer.geometry, &call, &mut y, Default::default()).unwrap_err().to_string();
+    assert_eq!(message, "forward: `alpha` has 2 elements, its shape [channels_out, channels_in / groups, B] needs 3");
+    assert!(y.iter().all(|&v| v == 7.0));
+}

@@ -1,0 +1,236 @@
+//! What can be wrong with data on disk, each with the file, the finding and the remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error in reading a data set. Every message names the file or the directory, says what was found there and what
+/// to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file does not exist.
+    #[error("{path}: no such file; check the path")]
+    Missing {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// The path is a directory, a device, a pipe …
+    #[error("{path}: not a regular file; name the IDX file itself")]
+    NotAFile {
+        /// The path asked for.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    #[error("{path}: cannot be read: {source}; check its permissions and the disk")]
+    Io {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file, or what it unpacks to, has no bytes.
+    #[error("{path}: the file is empty; download or copy it again")]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file ends inside the header.
+    #[error("{path}: the header is cut off: {expected} bytes expected, {found} found; download or copy the file again")]
+    TruncatedHeader {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of header needed so far.
+        expected: usize,
+        /// Bytes of header found.
+        found: usize,
+    },
+    /// The first four bytes are not those of the expected kind of file.
+    #[error(
+        "{path}: the magic number is {found:#010x} ({found_kind}), expected {expected:#010x} ({expected_kind}); \
+         give the file of {expected_kind} here"
+    )]
+    WrongMagic {
+        /// The file.
+        path: PathBuf,
+        /// The first four bytes, big-endian.
+        found: u32,
+        /// What a file with that number holds.
+        found_kind: &'static str,
+        /// The number this kind of file begins with.
+        expected: u32,
+        /// What was to be read.
+        expected_kind: &'static str,
+    },
+    /// The header promises more data than the file holds.
+    #[error(
+        "{path}: the data are cut off: the header promises {promised} bytes of data ({dimensions}), the file holds \
+         {found}; download or copy it again"
+    )]
+    TruncatedData {
+        /// The file.
+        path: PathBuf,
+        /// The header's dimensions, as in `60000 × 28 × 28`.
+        dimensions: String,
+        /// Bytes the header promises.
+        promised: u64,
+        /// Bytes that follow the header.
+        found: u64,
+    },
+    /// The header promises more than can be held at all.
+    #[error(
+        "{path}: the header promises {dimensions} bytes, {reason}; the file is damaged or not what its name says: \
+         download or copy it again"
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The header's dimensions, as in `60000 × 28 × 28`.
+        dimensions: String,
+        /// Which bound that breaks.
+        reason: String,
+    },
+    /// Bytes follow the last item.
+    #[error(
+        "{path}: bytes follow the {expected} that the header accounts for; the header or the file is wrong: \
+         download or copy it again"
+    )]
+    TrailingBytes {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of header and data together.
+        expected: u64,
+    },
+    /// The gzip stream does not unpack.
+    #[error("{path}: the gzip stream is damaged ({reason}); download or copy it again")]
+    CorruptGzip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        reason: String,
+    },
+    /// The header says zero items.
+    #[error("{path}: the file holds no {kind} (its header says 0); give a file with at least one")]
+    NoItems {
+        /// The file.
+        path: PathBuf,
+        /// `images` or `labels`.
+        kind: &'static str,
+    },
+    /// The header says images without pixels.
+    #[error("{path}: the images have no pixels ({height}×{width}); give a file of images of at least 1×1")]
+    ZeroSized {
+        /// The file.
+        path: PathBuf,
+        /// Pixels, from the header.
+        height: usize,
+        /// Pixels, from the header.
+        width: usize,
+    },
+    /// As many labels as images are needed.
+    #[error(
+        "{images_path} holds {images} images but {labels_path} holds {labels} labels; they belong to different sets \
+         or one was cut: give a matching pair"
+    )]
+    CountMismatch {
+        /// The file of images.
+        images_path: PathBuf,
+        /// How many it holds.
+        images: usize,
+        /// The file of labels.
+        labels_path: PathBuf,
+        /// How many it holds.
+        labels: usize,
+    },
+    /// A label is not the number of a class.
+    #[error(
+        "{path}: label {label} at position {index} is out of range: there are {classes} classes, so labels run from 0 \
+         to {}; give the labels of this data set", classes.saturating_sub(1)
+    )]
+    LabelOutOfRange {
+        /// The file of labels.
+        path: PathBuf,
+        /// Position in the file, from 0.
+        index: usize,
+        /// The label found there.
+        label: u8,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// Training and test images differ in size.
+    #[error(
+        "{path}: the training images are {train} but the test images {test} (channels×height×width); they belong to \
+         different sets: give files of one set"
+    )]
+    ShapeMismatch {
+        /// The directory.
+        path: PathBuf,
+        /// Shape of the training images.
+        train: String,
+        /// Shape of the test images.
+        test: String,
+    },
+    /// Images, labels and shape handed to [`ImageSet::new`](super::ImageSet::new) do not fit together.
+    #[error(
+        "{pixels} pixel bytes and {labels} labels do not make images of {shape} (channels×height×width): as many bytes \
+         as labels × channels × height × width are needed, and no extent may be 0"
+    )]
+    InconsistentSet {
+        /// Bytes handed over.
+        pixels: usize,
+        /// Labels handed over.
+        labels: usize,
+        /// Shape handed over.
+        shape: String,
+    },
+    /// A directory lacks one of the four IDX files.
+    #[error(
+        "{directory}: no file {name} (looked for {}); put the four IDX files train-images, train-labels, t10k-images \
+         and t10k-labels there", tried.join(", ")
+    )]
+    MissingInDirectory {
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// The file's usual name.
+        name: String,
+        /// All the names tried.
+        tried: Vec<String>,
+    },
+    /// A known data set is not on this machine.
+    #[error(
+        "{name}: not found: looked in {directory}; install it with `apt-get install {package}`, or set {variable} to \
+         the directory that holds its four IDX files"
+    )]
+    NotInstalled {
+        /// The source's name.
+        name: &'static str,
+        /// Where it was looked for.
+        directory: PathBuf,
+        /// The Debian package that installs it.
+        package: &'static str,
+        /// The environment variable that overrides the directory.
+        variable: &'static str,
+    },
+    /// The source is neither a known name nor a directory.
+    #[error(
+        "{name:?} is neither a known data set nor a directory; known: {}; or name a directory that holds the four IDX \
+         files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each \
+         with or without .gz), which is also how MNIST is read", known.join(", ")
+    )]
+    UnknownSource {
+        /// What was asked for.
+        name: String,
+        /// The names that are known.
+        known: Vec<&'static str>,
+    },
+}
+
+impl DataError {
+    /// The error for a failed look-up, opening or reading of `path`.
+    pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Missing { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Counts and statistics of a data set.
+
+use super::{Dataset, ImageSet};
+
+/// What `njet data info` shows of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The name the set was loaded by.
+    pub name: String,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// `[channels, height, width]` of an image, in pixels.
+    pub shape: [usize; 3],
+    /// The training images.
+    pub train: PartSummary,
+    /// The test images.
+    pub test: PartSummary,
+    /// Memory that images and labels take, in bytes.
+    pub bytes: usize,
+}
+
+/// Counts and statistics of the training or the test images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartSummary {
+    /// The number of images.
+    pub count: usize,
+    /// The number of images of each class.
+    pub per_class: Vec<usize>,
+    /// Mean of all samples, scaled to 0 … 1.
+    pub mean: f64,
+    /// Standard deviation of all samples, scaled to 0 … 1.
+    pub std: f64,
+}
+
+impl Summary {
+    pub(super) fn of(set: &Dataset) -> Self {
+        let bytes = |part: &ImageSet| part.images().len() + part.labels().len();
+        Self {
+            name: set.name.clone(),
+            classes: set.classes.clone(),
+            shape: set.train.shape(),
+            train: PartSummary::of(&set.train, set.classes.len()),
+            test: PartSummary::of(&set.test, set.classes.len()),
+            bytes: bytes(&set.train) + bytes(&set.test),
+        }
+    }
+}
+
+impl PartSummary {
+    fn of(set: &ImageSet, classes: usize) -> Self {
+        let mut per_class = vec![0; classes];
+        for &label in set.labels() {
+            let label = usize::from(label);
+            if label >= per_class.len() {
+                per_class.resize(label + 1, 0);
+            }
+            per_class[label] += 1;
+        }
+        let (mean, std) = mean_and_std(set);
+        Self { count: set.len(), per_class, mean, std }
+    }
+}
+
+/// Mean and standard deviation of all samples, scaled to 0 … 1; zeros for a set without images. The sums are exact
+/// integers, so the result does not depend on the order of the images.
+pub(super) fn mean_and_std(set: &ImageSet) -> (f64, f64) {
+    let (mut count, mut sum, mut squares) = (0u128, 0u128, 0u128);
+    for (value, n) in (0u128..).zip(set.histogram()) {
+        let n = u128::from(n);
+        count += n;
+        sum += n * value;
+        squares += n * value * value;
+    }
+    if count == 0 {
+        return (0.0, 0.0);
+    }
+    // count²·variance, without the cancellation of mean(v²) − mean(v)²
+    let spread = count * squares - sum * sum;
+    let scale = 255.0 * count as f64;
+    (sum as f64 / scale, (spread as f64).sqrt() / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_and_std_are_those_of_the_scaled_samples() {
+        let set = ImageSet::new(vec![0, 0, 255, 255], vec![0], 1, 2, 2).unwrap();
+        assert_eq!(mean_and_std(&set), (0.5, 0.5));
+        let constant = ImageSet::new(vec![51; 9], vec![0; 9], 1, 1, 1).unwrap();
+        assert_eq!(mean_and_std(&constant), (0.2, 0.0));
+        let none = ImageSet::new(vec![], vec![], 1, 2, 2).unwrap();
+        assert_eq!(mean_and_std(&none), (0.0, 0.0));
+    }
+}

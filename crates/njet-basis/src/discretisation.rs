@@ -16,6 +16,7 @@ use crate::BasisError;
 /// assert_eq!(Discretisation::default().to_string(), "normalized-sampled");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum Discretisation {
     /// (−1)ⁿ He_n(t/σ) Ĝ(t), with Ĝ the sampled Gaussian divided by its sum over the taps (Pintea et al. 2021).
     #[default]

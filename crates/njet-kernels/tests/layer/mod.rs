@@ -1,7 +1,14 @@
-//! One layer with everything a test needs: shapes, arguments, and results to compare.
+//! One layer with everything a test needs: shapes, arguments, and results to compare; and the files
+//! that hold such layers.
 
 // Each test file is a crate of its own and uses its part of this one.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+
+mod golden;
+mod oracle;
+
+pub use golden::{golden_folder, golden_layers};
+pub use oracle::oracle_layers;
 
 use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward, Forward, Geometry, Gradients, Real, Taps, Wanted, reference};
@@ -19,6 +26,21 @@ pub struct Layer {
     pub bias: Vec<f64>,
     pub x: Vec<f64>,
     pub grad_y: Vec<f64>,
+}
+
+/// A layer from a file with its settings and what it must compute.
+pub struct Case {
+    pub name: String,
+    pub sigma: f64,
+    pub extent: f64,
+    pub groups: usize,
+    pub stride: [usize; 2],
+    /// top, left, bottom, right
+    pub padding: [usize; 4],
+    /// `[batch, channels_in, height, width]`
+    pub input: [usize; 4],
+    pub layer: Layer,
+    pub expected: Results,
 }
 
 /// Results of both passes in f64.

@@ -1,0 +1,242 @@
+//! The layer on the CPU backend: the engine of `njet-kernels`, with its own backward pass.
+
+use super::Call;
+use burn::backend::autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, DType, Dispatch, DispatchTensorKind, Element, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Tensor, TensorData};
+use njet_kernels::engine::{self, Options};
+use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
+use std::f64::consts::LN_2;
+
+/// A backend with an N-jet convolution of its own.
+#[backend_extension(Autodiff, Flex)]
+pub trait NJetOps: Backend {
+    /// See [`njet_conv2d`](super::njet_conv2d); `bias` is ignored unless `with_bias`.
+    fn njet_conv2d(
+        x: FloatTensor<Self>,
+        alpha: FloatTensor<Self>,
+        log2_sigma: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        with_bias: bool,
+        call: Call,
+    ) -> FloatTensor<Self>;
+}
+
+/// The gradients of [`NJetOps::njet_conv2d`], for the automatic differentiation above it.
+pub trait NJetGradients: NJetOps {
+    /// Gradients of x, alpha, log2_sigma and bias, those that are `wanted`.
+    fn njet_conv2d_backward(
+        x: FloatTensor<Self>,
+        alpha: FloatTensor<Self>,
+        grad_y: FloatTensor<Self>,
+        wanted: Wanted,
+        call: &Call,
+    ) -> [Option<FloatTensor<Self>>; 4];
+}
+
+/// See [`runs_on_engine`](super::runs_on_engine).
+pub(super) fn runs(x: &Tensor<4>, alpha: &Tensor<3>, log2_sigma: &Tensor<1>) -> bool {
+    fn on_flex(kind: &DispatchTensorKind) -> bool {
+        match kind {
+            DispatchTensorKind::Flex(_) => true,
+            DispatchTensorKind::Autodiff(inner) => on_flex(inner),
+            #[allow(unreachable_patterns)] // the only backend of a build may be this one
+            _ => false,
+        }
+    }
+    let dtype = x.dtype();
+    matches!(dtype, DType::F32 | DType::F64)
+        && alpha.dtype() == dtype
+        && log2_sigma.dtype() == dtype
+        && on_flex(&x.clone().into_dispatch().kind)
+}
+
+pub(super) fn njet_conv2d(
+    x: Tensor<4>,
+    alpha: Tensor<3>,
+    log2_sigma: Tensor<1>,
+    bias: Option<Tensor<1>>,
+    call: Call,
+) -> Tensor<4> {
+    let with_bias = bias.is_some();
+    // A backend operation has a fixed number of tensors.
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([1], (&log2_sigma.device(), log2_sigma.dtype())));
+    Tensor::from_dispatch(Dispatch::njet_conv2d(
+        x.into_dispatch(),
+        alpha.into_dispatch(),
+        log2_sigma.into_dispatch(),
+        bias.into_dispatch(),
+        with_bias,
+        call,
+    ))
+}
+
+impl NJetOps for Flex {
+    fn njet_conv2d(
+        x: FlexTensor,
+        alpha: FlexTensor,
+        _log2_sigma: FlexTensor,
+        bias: FlexTensor,
+        with_bias: bool,
+        call: Call,
+    ) -> FlexTensor {
+        match x.dtype() {
+            DType::F32 => forward::<f32>(&x, &alpha, with_bias.then_some(&bias), &call),
+            DType::F64 => forward::<f64>(&x, &alpha, with_bias.then_some(&bias), &call),
+            other => unreachable!("`runs` admits f32 and f64, not {other:?}"),
+        }
+    }
+}
+
+impl NJetGradients for Flex {
+    fn njet_conv2d_backward(
+        x: FlexTensor,
+        alpha: FlexTensor,
+        grad_y: FlexTensor,
+        wanted: Wanted,
+        call: &Call,
+    ) -> [Option<FlexTensor>; 4] {
+        match x.dtype() {
+            DType::F32 => backward::<f32>(&x, &alpha, &grad_y, wanted, call),
+            DType::F64 => backward::<f64>(&x, &alpha, &grad_y, wanted, call),
+            other => unreachable!("`runs` admits f32 and f64, not {other:?}"),
+        }
+    }
+}
+
+/// The types that the engine and the backend share.
+trait Float: Real + Element + njet_basis::Real {
+    /// The elements of a contiguous tensor.
+    fn slice(tensor: &FlexTensor) -> &[Self];
+}
+
+impl Float for f32 {
+    fn slice(tensor: &FlexTensor) -> &[Self] {
+        tensor.as_slice().expect("a contiguous f32 tensor")
+    }
+}
+
+impl Float for f64 {
+    fn slice(tensor: &FlexTensor) -> &[Self] {
+        tensor.as_slice().expect("a contiguous f64 tensor")
+    }
+}
+
+fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
+    let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
+    let taps = call.taps.values_as::<T>();
+    let arguments = Forward {
+        taps: Taps { y: &taps[..], x: &taps[..] },
+        alpha: T::slice(&alpha),
+        bias: bias.as_ref().map(|b| T::slice(b)),
+        x: T::slice(&x),
+    };
+    let geometry = &call.geometry;
+    let mut y = vec![T::ZERO; geometry.output_len()];
+    engine::forward(geometry, &arguments, &mut y, Options::default())
+        .unwrap_or_else(|error| panic!("N-jet layer: {error}"));
+    let shape = [x.shape()[0], geometry.channels_out(), geometry.y().output(), geometry.x().output()];
+    FlexTensor::from_data(TensorData::new(y, shape))
+}
+
+fn backward<T: Float>(
+    x: &FlexTensor,
+    alpha: &FlexTensor,
+    grad_y: &FlexTensor,
+    wanted: Wanted,
+    call: &Call,
+) -> [Option<FlexTensor>; 4] {
+    let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
+    let (taps, d_taps) = (call.taps.values_as::<T>(), call.taps.d_sigma_as::<T>());
+    let arguments = BackwardCall {
+        taps: Taps { y: &taps[..], x: &taps[..] },
+        d_taps: Some(Taps { y: &d_taps[..], x: &d_taps[..] }),
+        alpha: T::slice(&alpha),
+        x: T::slice(&x),
+        grad_y: T::slice(&grad_y),
+        wanted,
+    };
+    let gradients = engine::backward(&call.geometry, &arguments, Options::default())
+        .unwrap_or_else(|error| panic!("N-jet layer: {error}"));
+    let like = |values: Vec<T>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
+    let vector = |values: Vec<T>| {
+        let len = values.len();
+        FlexTensor::from_data(TensorData::new(values, [len]))
+    };
+    // σ = 2^s: ∂σ/∂s = σ ln 2.
+    let by_s = |[y, x]: [f64; 2]| <T as Real>::from_f64((y + x) * call.taps.sigma() * LN_2);
+    [
+        gradients.x.map(|g| like(g, &x)),
+        gradients.alpha.map(|g| like(g, &alpha)),
+        gradients.sigma.map(|g| vector(vec![by_s(g)])),
+        gradients.bias.map(vector),
+    ]
+}
+
+/// The node of the graph that computes the gradients.
+#[derive(Debug)]
+struct NJetBackward;
+
+/// What the backward pass needs: x and alpha, recomputed or kept as the strategy says, and the call.
+type Saved = (NodeId, NodeId, Call);
+
+impl<B: NJetGradients> Backward<B, 4> for NJetBackward {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Self::State, 4>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
+        let grad_y = gradients.consume::<B>(&ops.node);
+        let (x, alpha, call) = ops.state;
+        let x = checkpointer.retrieve_node_output::<FloatTensor<B>>(x);
+        let alpha = checkpointer.retrieve_node_output::<FloatTensor<B>>(alpha);
+        let [by_x, by_alpha, by_sigma, by_bias] = ops.parents.each_ref().map(|parent| parent.is_some());
+        let wanted = Wanted { x: by_x, alpha: by_alpha, sigma: by_sigma, bias: by_bias };
+        let computed = B::njet_conv2d_backward(x, alpha, grad_y, wanted, &call);
+        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                gradients.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+impl<B: NJetGradients, C: CheckpointStrategy> NJetOps for Autodiff<B, C> {
+    fn njet_conv2d(
+        x: FloatTensor<Self>,
+        alpha: FloatTensor<Self>,
+        log2_sigma: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        with_bias: bool,
+        call: Call,
+    ) -> FloatTensor<Self> {
+        let parents = [x.node(), alpha.node(), log2_sigma.node(), bias.node()];
+        match NJetBackward.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(mut preparation) => {
+                let state = (preparation.checkpoint(&x), preparation.checkpoint(&alpha), call.clone());
+                let y = B::njet_conv2d(
+                    x.into_primitive(),
+                    alpha.into_primitive(),
+                    log2_sigma.into_primitive(),
+                    bias.into_primitive(),
+                    with_bias,
+                    call,
+                );
+                preparation.finish(state, y)
+            }
+            OpsKind::UnTracked(preparation) => preparation.finish(B::njet_conv2d(
+                x.into_primitive(),
+                alpha.into_primitive(),
+                log2_sigma.into_primitive(),
+                bias.into_primitive(),
+                with_bias,
+                call,
+            )),
+        }
+    }
+}

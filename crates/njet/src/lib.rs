@@ -26,6 +26,7 @@
 pub mod data;
 pub mod layer;
 pub mod models;
+pub mod training;
 
 pub use layer::{Initializer, LayerError, NJetConv2d, NJetConv2dConfig};
 pub use njet_basis::Discretisation;

@@ -1,0 +1,210 @@
+//! Settings of a run: all that is needed to repeat it.
+
+use crate::models::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+/// What is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// One label for each image.
+    #[default]
+    Classify,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RunConfig {
+    /// What is learned.
+    pub task: Task,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Images in a step.
+    pub batch_size: usize,
+    /// Decides every random choice.
+    pub seed: u64,
+    /// Images.
+    pub data: DataConfig,
+    /// Network.
+    pub model: ModelConfig,
+    /// Optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// Random changes of the training images.
+    pub augment: AugmentConfig,
+}
+
+/// Where the images come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DataConfig {
+    /// A known name or a directory.
+    pub source: String,
+    /// Use at most this many training images, drawn class by class, validation images included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Part of the training images that is kept for validation, class by class.
+    pub validation: f64,
+}
+
+/// Which optimiser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// AdamW (Loshchilov and Hutter 2019).
+    Adamw,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// Optimiser.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which.
+    pub kind: OptimizerKind,
+    /// Learning rate at the start.
+    pub lr: f64,
+    /// Learning rate of s = log₂ σ at the start.
+    pub sigma_lr: f64,
+    /// Pull of the weights towards zero. Never on σ, on the normalisation or on biases.
+    pub weight_decay: f64,
+    /// Momentum of `sgd`.
+    pub momentum: f64,
+}
+
+/// Shape of the schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// Half a cosine from the learning rate down to zero.
+    Cosine,
+    /// Times `gamma` after every `every` epochs.
+    Step,
+}
+
+/// Learning rate over time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Shape.
+    pub kind: ScheduleKind,
+    /// Epochs between steps of `step`.
+    pub every: usize,
+    /// Factor of a step.
+    pub gamma: f64,
+}
+
+/// Random changes of the training images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Largest shift along each axis in pixels.
+    pub shift: usize,
+    /// Whether half of the images are mirrored left to right.
+    pub flip: bool,
+}
+
+/// A setting that makes no sense.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{setting} is {value}: it must be {allowed}")]
+pub struct ConfigError {
+    /// Which setting.
+    pub setting: &'static str,
+    /// What it is.
+    pub value: String,
+    /// What it may be.
+    pub allowed: &'static str,
+}
+
+impl RunConfig {
+    /// AdamW and a cosine for twelve epochs, batches of 64, shifts of two pixels and mirroring, a tenth
+    /// of the training images for validation.
+    pub fn new(source: &str, model: ModelConfig) -> Self {
+        Self {
+            task: Task::Classify,
+            epochs: 12,
+            batch_size: 64,
+            seed: 1,
+            data: DataConfig { source: source.to_owned(), limit: None, validation: 0.1 },
+            model,
+            optimizer: OptimizerConfig {
+                kind: OptimizerKind::Adamw,
+                lr: 3e-3,
+                sigma_lr: 1e-2,
+                weight_decay: 1e-2,
+                momentum: 0.9,
+            },
+            schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
+            augment: AugmentConfig { shift: 2, flip: true },
+        }
+    }
+
+    /// Checks every setting that does not depend on the data; those of the layers are checked where
+    /// the model is built.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |ok: bool, setting, value: &dyn std::fmt::Display, allowed| {
+            if ok { Ok(()) } else { Err(ConfigError { setting, value: value.to_string(), allowed }) }
+        };
+        let rate = |lr: f64| lr > 0.0 && lr <= 1.0;
+        let OptimizerConfig { lr, sigma_lr, weight_decay, momentum, .. } = self.optimizer;
+        check(self.epochs > 0, "the number of epochs", &self.epochs, "at least 1")?;
+        check(self.batch_size > 0, "the batch size", &self.batch_size, "at least 1")?;
+        check(rate(lr), "the learning rate", &lr, "above 0 and at most 1")?;
+        check(rate(sigma_lr), "the learning rate of sigma", &sigma_lr, "above 0 and at most 1")?;
+        check(weight_decay >= 0.0 && weight_decay < 1.0, "the weight decay", &weight_decay, "at least 0 and below 1")?;
+        check((0.0..1.0).contains(&momentum), "the momentum", &momentum, "at least 0 and below 1")?;
+        check(self.schedule.every > 0, "the number of epochs between steps", &self.schedule.every, "at least 1")?;
+        let gamma = self.schedule.gamma;
+        check(gamma > 0.0 && gamma <= 1.0, "the factor of the schedule", &gamma, "above 0 and at most 1")?;
+        let part = self.data.validation;
+        check(part > 0.0 && part < 1.0, "the validation part", &part, "above 0 and below 1")?;
+        let limit = self.data.limit;
+        check(limit != Some(0), "the limit on the training images", &0, "at least 1")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::Architecture;
+
+    fn config() -> RunConfig {
+        RunConfig::new("somewhere", ModelConfig::new(Architecture::Small, 1, 10))
+    }
+
+    #[test]
+    fn toml_round_trip() {
+        let mut config = config();
+        config.data.limit = Some(100);
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+        assert!(text.contains("arch = \"njet-small\""), "{text}");
+    }
+
+    #[test]
+    fn senseless_settings_are_named() {
+        let message = |change: fn(&mut RunConfig)| {
+            let mut config = config();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(config().validate(), Ok(()));
+        assert_eq!(message(|c| c.batch_size = 0), "the batch size is 0: it must be at least 1");
+        assert!(message(|c| c.optimizer.lr = -0.1).contains("the learning rate is -0.1"));
+        assert!(message(|c| c.optimizer.lr = f64::NAN).contains("the learning rate is NaN"));
+        assert!(message(|c| c.optimizer.sigma_lr = 0.0).contains("rate of sigma is 0"));
+        assert!(message(|c| c.optimizer.weight_decay = -1.0).contains("weight decay"));
+        assert!(message(|c| c.optimizer.momentum = 1.0).contains("momentum"));
+        assert!(message(|c| c.epochs = 0).contains("epochs is 0"));
+        assert!(message(|c| c.data.validation = 1.0).contains("validation part is 1"));
+        assert!(message(|c| c.data.limit = Some(0)).contains("limit"));
+        assert!(message(|c| c.schedule.gamma = 0.0).contains("factor"));
+        assert!(message(|c| c.schedule.every = 0).contains("between steps"));
+    }
+}

@@ -1,0 +1,39 @@
+//! Training a classifier: settings, loop, run directory, checkpoints.
+//!
+//! A run is a directory. Its `config.toml` is all that is needed to repeat it; `metrics.jsonl` has a line
+//! for each epoch; `checkpoints/` what is needed to go on after an interruption; `model.safetensors` the
+//! best model so far. Optimisers, schedules, losses and records are Burn's. The loop is our own because
+//! an interrupted run must go on to the same bits: the order of the images, their augmentation and the
+//! dropout of an epoch are functions of the seed and the epoch's number, so the state of a run is the
+//! model, the optimiser and a number.
+//!
+//! ```no_run
+//! use njet::data;
+//! use njet::models::{Architecture, ModelConfig};
+//! use njet::training::{RunConfig, RunDirectory, Silent, Trainer};
+//!
+//! let model = ModelConfig::new(Architecture::Small, 1, 10);
+//! let config = RunConfig::new(data::DEFAULT_SOURCE, model);
+//! let dataset = data::load(&config.data.source)?;
+//! let run = RunDirectory::create("runs/first".as_ref(), &config)?;
+//! let summary = Trainer::new(&config, &dataset, &burn::tensor::Device::flex())?.run(&run, &mut Silent)?;
+//! println!("{:.1} % right", 100.0 * summary.test_accuracy);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod checkpoint;
+mod config;
+mod error;
+mod evaluate;
+mod optimizer;
+mod run;
+mod trainer;
+
+pub use config::{
+    AugmentConfig, ConfigError, DataConfig, OptimizerConfig, OptimizerKind, RunConfig, ScheduleConfig, ScheduleKind,
+    Task,
+};
+pub use error::TrainingError;
+pub use evaluate::{Evaluation, evaluate};
+pub use run::{RunDirectory, load_model};
+pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer};

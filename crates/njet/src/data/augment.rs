@@ -1,9 +1,11 @@
 //! From bytes to a batch: normalisation, random shift, random flip.
 
 use super::{ImageSet, Random, summary};
+use serde::{Deserialize, Serialize};
 
 /// How bytes become numbers: (v/255 − mean)/std.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Normalisation {
     /// Subtracted, in units of the full range 0 … 1.
     pub mean: f32,

@@ -1,5 +1,6 @@
 //! Data sets by name or directory.
 
+use serde::Serialize;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ const FASHION_MNIST_PACKAGE: &str = "dataset-fashion-mnist";
 const FASHION_MNIST_DIRECTORY: &str = "/usr/share/datasets/fashion-mnist";
 
 /// A data set that has a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SourceInfo {
     /// The name [`load`] takes.
     pub name: &'static str,

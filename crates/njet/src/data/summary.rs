@@ -1,9 +1,11 @@
 //! Counts and statistics of a data set.
 
+use serde::Serialize;
+
 use super::{Dataset, ImageSet};
 
 /// What `njet data info` shows of a data set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The name the set was loaded by.
     pub name: String,
@@ -20,7 +22,7 @@ pub struct Summary {
 }
 
 /// Counts and statistics of the training or the test images.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PartSummary {
     /// The number of images.
     pub count: usize,

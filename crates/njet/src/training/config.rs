@@ -1,6 +1,7 @@
 //! Settings of a run: all that is needed to repeat it.
 
-use crate::models::ModelConfig;
+use crate::data::{Dataset, Normalisation};
+use crate::models::{Architecture, ModelConfig};
 use serde::{Deserialize, Serialize};
 
 /// What is learned.
@@ -47,6 +48,10 @@ pub struct DataConfig {
     pub limit: Option<usize>,
     /// Part of the training images that is kept for validation, class by class.
     pub validation: f64,
+    /// Rows and columns of an image.
+    pub size: [usize; 2],
+    /// How pixels become numbers: that of the training images, for whatever the model sees later.
+    pub normalisation: Normalisation,
 }
 
 /// Which optimiser.
@@ -122,14 +127,22 @@ pub struct ConfigError {
 impl RunConfig {
     /// AdamW and a cosine for twelve epochs, batches of 64, shifts of two pixels and mirroring, a tenth
     /// of the training images for validation.
-    pub fn new(source: &str, model: ModelConfig) -> Self {
+    pub fn new(dataset: &Dataset, arch: Architecture) -> Self {
+        let [channels, height, width] = dataset.train.shape();
+        let normalisation = Normalisation::of(&dataset.train);
         Self {
             task: Task::Classify,
             epochs: 12,
             batch_size: 64,
             seed: 1,
-            data: DataConfig { source: source.to_owned(), limit: None, validation: 0.1 },
-            model,
+            data: DataConfig {
+                source: dataset.name.clone(),
+                limit: None,
+                validation: 0.1,
+                size: [height, width],
+                normalisation,
+            },
+            model: ModelConfig::new(arch, channels, dataset.classes.len()),
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adamw,
                 lr: 3e-3,
@@ -172,10 +185,13 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::Architecture;
+    use crate::data;
 
     fn config() -> RunConfig {
-        RunConfig::new("somewhere", ModelConfig::new(Architecture::Small, 1, 10))
+        let set = data::ImageSet::new(vec![0, 255, 7, 9], vec![0], 1, 2, 2).unwrap();
+        let classes = vec!["cat".to_owned(), "dog".to_owned()];
+        let dataset = Dataset { name: "somewhere".to_owned(), classes, train: set.clone(), test: set };
+        RunConfig::new(&dataset, Architecture::Small)
     }
 
     #[test]

@@ -9,12 +9,11 @@
 //!
 //! ```no_run
 //! use njet::data;
-//! use njet::models::{Architecture, ModelConfig};
+//! use njet::models::Architecture;
 //! use njet::training::{RunConfig, RunDirectory, Silent, Trainer};
 //!
-//! let model = ModelConfig::new(Architecture::Small, 1, 10);
-//! let config = RunConfig::new(data::DEFAULT_SOURCE, model);
-//! let dataset = data::load(&config.data.source)?;
+//! let dataset = data::load(data::DEFAULT_SOURCE)?;
+//! let config = RunConfig::new(&dataset, Architecture::Small);
 //! let run = RunDirectory::create("runs/first".as_ref(), &config)?;
 //! let summary = Trainer::new(&config, &dataset, &burn::tensor::Device::flex())?.run(&run, &mut Silent)?;
 //! println!("{:.1} % right", 100.0 * summary.test_accuracy);

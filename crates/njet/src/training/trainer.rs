@@ -6,7 +6,7 @@ use super::error::TrainingError;
 use super::evaluate::{Evaluation, correct, evaluate, tensors};
 use super::optimizer::{optimizer, schedule};
 use super::run::{RunDirectory, load_model, write};
-use crate::data::{Augment, Dataset, ImageSet, Normalisation, Random, Stream, fill_batch, limit, stratified_split};
+use crate::data::{Augment, Dataset, ImageSet, Random, Stream, fill_batch, limit, stratified_split};
 use crate::models::{After, Classifier, LayerDescription};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -104,7 +104,6 @@ pub struct Summary {
 pub struct Trainer<'a> {
     config: &'a RunConfig,
     dataset: &'a Dataset,
-    normalisation: Normalisation,
     training: Vec<usize>,
     validation: Vec<usize>,
     device: Device,
@@ -140,14 +139,7 @@ impl<'a> Trainer<'a> {
             });
         }
         let of_set = |places: Vec<usize>| places.into_iter().map(|place| chosen[place]).collect();
-        Ok(Self {
-            config,
-            dataset,
-            normalisation: Normalisation::of(set),
-            training: of_set(training),
-            validation: of_set(validation),
-            device: device.clone(),
-        })
+        Ok(Self { config, dataset, training: of_set(training), validation: of_set(validation), device: device.clone() })
     }
 
     /// Trains from the newest checkpoint of `run`, or from the start where it has none, to the end.
@@ -186,7 +178,14 @@ impl<'a> Trainer<'a> {
             device.seed(stream(Stream::Weights).next_u64());
             let (mut loss_sum, mut right, mut seen) = (0.0, 0, 0);
             for batch in order.chunks(config.batch_size) {
-                fill_batch(&self.dataset.train, batch, self.normalisation, Some(augment), &mut random, &mut pixels);
+                fill_batch(
+                    &self.dataset.train,
+                    batch,
+                    self.config.data.normalisation,
+                    Some(augment),
+                    &mut random,
+                    &mut pixels,
+                );
                 let (images, labels) = tensors(&self.dataset.train, batch, &pixels, &device);
                 let logits = model.forward(images);
                 right += correct(&logits, &self.dataset.train, batch);
@@ -230,11 +229,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn evaluate(&self, model: &Classifier, set: &ImageSet, indices: &[usize]) -> Evaluation {
-        evaluate(model, set, indices, self.normalisation, &self.device)
+        evaluate(model, set, indices, self.config.data.normalisation, &self.device)
     }
 
     fn kernels(&self, model: &Classifier) -> BTreeMap<String, [usize; 2]> {
-        let [_, height, width] = self.dataset.train.shape();
+        let [height, width] = self.config.data.size;
         let spatial = |layer: &LayerDescription| layer.kernel != [1, 1];
         let layers = model.describe(height, width).layers.into_iter();
         layers.filter(spatial).map(|layer| (layer.name, layer.kernel)).collect()

@@ -1,0 +1,224 @@
+//! `njet train`
+
+use super::report;
+use crate::Usage;
+use crate::device::DeviceName;
+use crate::progress::{Display, duration};
+use crate::table::grouped;
+use anyhow::{Context, Result};
+use clap::Args;
+use njet::Discretisation;
+use njet::data;
+use njet::models::{Architecture, LayerKind};
+use njet::training::{OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Train a network
+#[derive(Debug, Args)]
+pub struct Train {
+    /// What is learned
+    #[arg(long, value_parser = ["classify"], default_value = "classify")]
+    task: String,
+    /// Data: a name from `njet data list`, or a directory of IDX files
+    #[arg(long, value_name = "NAME|DIR", default_value = data::DEFAULT_SOURCE)]
+    data: String,
+    /// Architecture: njet-small, nin or allcnn
+    #[arg(long, value_name = "NAME", default_value_t = Architecture::Small)]
+    arch: Architecture,
+    /// Spatial layers: njet (their size is learned) or conv (plain 3×3)
+    #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
+    layer: LayerKind,
+    /// Order of the N-jet, 0 to 10
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    order: usize,
+    /// Initial scale of the filters in pixels
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    sigma: f64,
+    /// Keep the scale as it is
+    #[arg(long)]
+    fixed_sigma: bool,
+    /// Reach of the filters in units of sigma (published: 2)
+    #[arg(long, value_name = "K", default_value_t = 4.0)]
+    extent: f64,
+    /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
+    #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
+    discretisation: Discretisation,
+    /// Passes over the training images
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    epochs: usize,
+    /// Images in a step
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    batch_size: usize,
+    /// Optimiser: adamw or sgd
+    #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
+    optimizer: String,
+    /// Learning rate at the start (adamw: 0.003, sgd: 0.05)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Learning rate of log2 sigma at the start
+    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.01)]
+    sigma_lr: f64,
+    /// Weight decay, never on sigma (adamw: 0.01, sgd: 0.0005)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    weight_decay: Option<f64>,
+    /// Momentum of sgd
+    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.9)]
+    momentum: f64,
+    /// Learning rate over time: cosine or step
+    #[arg(long, value_name = "NAME", value_parser = ["cosine", "step"], default_value = "cosine")]
+    schedule: String,
+    /// Epochs between the steps of `--schedule step`
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    step_every: usize,
+    /// Factor of each step
+    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
+    step_factor: f64,
+    /// Largest random shift of a training image in pixels
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    shift: usize,
+    /// Do not mirror training images
+    #[arg(long)]
+    no_flip: bool,
+    /// Decides every random choice
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Use at most so many training images
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Part of the training images kept for validation
+    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
+    validation: f64,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// Directory of the run (default: the first free runs/ARCH-LAYER-N)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with an interrupted run, to the same result as without the interruption
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "task", "data", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
+        "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
+        "shift", "no_flip", "seed", "limit", "validation", "out",
+    ])]
+    resume: Option<PathBuf>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    run: String,
+    task: Task,
+    arch: &'static str,
+    layer: &'static str,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+impl Train {
+    /// Trains, or goes on with a run.
+    pub fn run(self) -> Result<()> {
+        let device = self.device.open()?;
+        let (run, config, dataset) = match &self.resume {
+            Some(path) => {
+                let (run, config) = RunDirectory::open(path)?;
+                let dataset = data::load(&config.data.source)?;
+                (run, config, dataset)
+            }
+            None => {
+                let dataset = data::load(&source(&self.data)?)?;
+                let config = self.config(&dataset);
+                // Whatever is wrong with the settings is said before anything is written.
+                config.validate().map_err(usage)?;
+                config.model.init(&device).map_err(usage)?;
+                Trainer::new(&config, &dataset, &device)?;
+                let run = match &self.out {
+                    Some(path) => RunDirectory::create(path, &config)?,
+                    None => create_default(&config)?,
+                };
+                (run, config, dataset)
+            }
+        };
+        let trainer = Trainer::new(&config, &dataset, &device)?;
+        eprintln!("run {}", run.path().display());
+        let summary = trainer.run(&run, &mut Display::new())?;
+        let result = Outcome {
+            run: run.path().display().to_string(),
+            task: config.task,
+            arch: config.model.arch.name(),
+            layer: config.model.layer.name(),
+            summary,
+        };
+        report(self.json, &result, text)
+    }
+
+    fn config(&self, dataset: &data::Dataset) -> RunConfig {
+        let mut config = RunConfig::new(dataset, self.arch);
+        let sgd = self.optimizer == "sgd";
+        config.epochs = self.epochs;
+        config.batch_size = self.batch_size;
+        config.seed = self.seed;
+        config.data.limit = self.limit;
+        config.data.validation = self.validation;
+        config.model.layer = self.layer;
+        config.model.order = self.order;
+        config.model.sigma = self.sigma;
+        config.model.learn_sigma = !self.fixed_sigma;
+        config.model.extent = self.extent;
+        config.model.discretisation = self.discretisation;
+        config.optimizer.kind = if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw };
+        config.optimizer.lr = self.lr.unwrap_or(if sgd { 0.05 } else { 0.003 });
+        config.optimizer.sigma_lr = self.sigma_lr;
+        config.optimizer.weight_decay = self.weight_decay.unwrap_or(if sgd { 5e-4 } else { 0.01 });
+        config.optimizer.momentum = self.momentum;
+        config.schedule.kind = if self.schedule == "step" { ScheduleKind::Step } else { ScheduleKind::Cosine };
+        config.schedule.every = self.step_every;
+        config.schedule.gamma = self.step_factor;
+        config.augment.shift = self.shift;
+        config.augment.flip = !self.no_flip;
+        config
+    }
+}
+
+fn usage<E: std::error::Error + Send + Sync + 'static>(error: E) -> Usage {
+    Usage(error.into())
+}
+
+/// A directory by its full path, so that the run can be resumed from anywhere; a name as it is.
+fn source(name: &str) -> Result<String> {
+    let known = data::sources().iter().any(|source| source.name == name);
+    if known || !Path::new(name).is_dir() {
+        return Ok(name.to_owned());
+    }
+    let path = std::fs::canonicalize(name).with_context(|| format!("cannot read {name}"))?;
+    Ok(path.to_str().with_context(|| format!("{} is not a UTF-8 path", path.display()))?.to_owned())
+}
+
+/// The first free `runs/ARCH-LAYER-N`.
+fn create_default(config: &RunConfig) -> Result<RunDirectory> {
+    for n in 1.. {
+        let path = PathBuf::from(format!("runs/{}-{}-{n}", config.model.arch, config.model.layer));
+        match RunDirectory::create(&path, config) {
+            Err(TrainingError::HoldsRun { .. } | TrainingError::NotEmpty { .. }) => {}
+            other => return Ok(other?),
+        }
+    }
+    unreachable!("numbers do not run out")
+}
+
+fn text(result: &Outcome) -> String {
+    let summary = &result.summary;
+    let mut text = format!(
+        "test accuracy {:.2} % (epoch {} of {}, validation {:.2} %), {} parameters, trained in {}\n",
+        100.0 * summary.test_accuracy,
+        summary.best_epoch,
+        summary.epochs,
+        100.0 * summary.val_accuracy,
+        grouped(summary.parameters as u64),
+        duration(summary.seconds),
+    );
+    text += &format!("the run is in {run}: `njet inspect {run}` shows its layers\n", run = result.run);
+    text
+}

@@ -1,0 +1,125 @@
+//! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
+
+use crate::table::grouped;
+use njet::training::{EpochRecord, Observer, Progress, RunConfig};
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Between two rewritings of the line.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Between two plain lines where the output is no terminal: a log, not a flood.
+const PLAIN: Duration = Duration::from_secs(10);
+
+/// Writes to standard error.
+#[derive(Debug)]
+pub struct Display {
+    terminal: bool,
+    last: Instant,
+    epochs: usize,
+}
+
+impl Display {
+    /// For the standard error of this process.
+    pub fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), last: Instant::now(), epochs: 0 }
+    }
+
+    fn write(&self, text: &str) {
+        // Whoever closed standard error does not want to know.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+
+    fn clear(&self) {
+        if self.terminal {
+            self.write("\r\x1b[K");
+        }
+    }
+}
+
+impl Observer for Display {
+    fn started(&mut self, config: &RunConfig, parameters: usize, images: [usize; 3], done: usize) {
+        self.epochs = config.epochs;
+        let [train, validation, test] = images.map(|n| grouped(n as u64));
+        self.write(&format!(
+            "{} with {} layers, {} parameters, on {}: {train} images to train, {validation} to validate, {test} to test\n",
+            config.model.arch,
+            config.model.layer,
+            grouped(parameters as u64),
+            config.data.source,
+        ));
+        if done > 0 {
+            self.write(&format!("going on after epoch {done} of {}\n", config.epochs));
+        }
+    }
+
+    fn stepped(&mut self, progress: &Progress) {
+        if self.last.elapsed() < if self.terminal { REDRAW } else { PLAIN } {
+            return;
+        }
+        self.last = Instant::now();
+        let line = format!(
+            "epoch {}/{}  {:>3.0} %  loss {:.3}  accuracy {:.1} %  {:.0} images/s  {} left",
+            progress.epoch,
+            progress.epochs,
+            100.0 * progress.images as f64 / progress.images_per_epoch as f64,
+            progress.loss,
+            100.0 * progress.accuracy,
+            progress.images_per_second,
+            duration(progress.seconds_left),
+        );
+        self.clear();
+        self.write(&line);
+        if !self.terminal {
+            self.write("\n");
+        }
+    }
+
+    fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
+        self.clear();
+        self.write(&format!(
+            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s\n",
+            record.epoch,
+            self.epochs,
+            record.train_loss,
+            100.0 * record.train_accuracy,
+            100.0 * record.val_accuracy,
+            if best { " (best)" } else { "" },
+            record.seconds,
+        ));
+        if !record.sigma.is_empty() {
+            self.write(&format!("    {}\n", scales(record)));
+        }
+    }
+}
+
+/// `σ  layer1 1.21 (11×11)  layer2 …`
+fn scales(record: &EpochRecord) -> String {
+    let mut line = String::from("σ");
+    for (layer, sigmas) in &record.sigma {
+        let values: Vec<String> = sigmas.iter().map(|s| format!("{s:.3}")).collect();
+        let kernel = record.kernel.get(layer).map_or(String::new(), |[h, w]| format!(" ({h}×{w})"));
+        line += &format!("  {layer} {}{kernel}", values.join(" "));
+    }
+    line
+}
+
+/// `45 s`, `3 min 05 s`, `2 h 10 min`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        assert_eq!([0.4, 59.4, 65.0, 7830.0].map(duration), ["0 s", "59 s", "1 min 05 s", "2 h 10 min"]);
+    }
+}

@@ -13,6 +13,8 @@
 //!   functions, then one matrix product mixes them (or, where that is cheaper, the product comes
 //!   first and the filters after; see [`LoopOrder`]).
 //!
+//! [`batch_norm`] and [`average_pool`] have what stands between such layers.
+//!
 //! ```
 //! use njet_kernels::{AxisConfig, Geometry, GeometryConfig, Forward, Taps, engine};
 //!
@@ -34,10 +36,14 @@
 //! # Ok::<(), njet_kernels::KernelError>(())
 //! ```
 
+pub mod average_pool;
+pub mod batch_norm;
 mod call;
+mod disjoint;
 pub mod engine;
 mod error;
 mod geometry;
+mod isa;
 mod real;
 pub mod reference;
 

@@ -16,6 +16,7 @@ pub trait Real:
     + Sync
     + Default
     + PartialEq
+    + PartialOrd
     + std::fmt::Debug
     + Add<Output = Self>
     + Sub<Output = Self>

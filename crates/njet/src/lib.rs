@@ -23,6 +23,8 @@
 //! - [`data`]: image sets, splits, augmentation.
 //! - [`training`]: the training loop, checkpoints, run directories.
 
+#[cfg(feature = "flex")]
+mod backend;
 pub mod data;
 pub mod layer;
 pub mod models;

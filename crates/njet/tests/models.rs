@@ -111,3 +111,65 @@ fn network_in_network_against_the_oracle() {
     assert!(off <= 1e-4, "logits are off by {off:.2e}");
     println!("logits of 4 images off by at most {off:.1e}");
 }
+
+/// Normalisation and ReLU of a block run as one operation on the CPU; Burn's two are the reference.
+#[test]
+fn fused_normalisation_agrees_with_the_composition() {
+    use burn::nn::BatchNormConfig;
+    use burn::tensor::activation::relu;
+    use burn::tensor::{Distribution, Tolerance};
+
+    let device = Device::flex().autodiff();
+    let shape = [3, 5, 6, 7];
+    let x = Tensor::<4>::random(shape, Distribution::Normal(2.0, 3.0), &device);
+    let upstream = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+    let vector = || Tensor::<1>::random([5], Distribution::Normal(0.5, 1.0), &device).detach();
+    let (gamma, beta) = (vector(), vector());
+
+    // A block whose convolution is the identity.
+    let config = ModelConfig { layer: LayerKind::Conv, ..ModelConfig::new(Architecture::Small, 5, 10) };
+    let mut model = config.init(&device).unwrap();
+    let block = &mut model.blocks[2];
+    let Convolution::Conv(convolution) = &mut block.convolution else { unreachable!("a plain block") };
+    let mut identity = vec![0.0f32; 25 * 9];
+    (0..5).for_each(|c| identity[(c * 5 + c) * 9 + 4] = 1.0);
+    let identity = Tensor::<1>::from_floats(identity.as_slice(), &device).reshape([5, 5, 3, 3]);
+    convolution.weight = Param::from_tensor(identity);
+
+    let run = |fused: bool| {
+        let mut norm = BatchNormConfig::new(5).init(&device);
+        norm.gamma = Param::from_tensor(gamma.clone());
+        norm.beta = Param::from_tensor(beta.clone());
+        let x = x.clone().require_grad();
+        let (y, norm) = if fused {
+            let mut block = block.clone();
+            block.norm = norm;
+            (block.forward(x.clone()), block.norm)
+        } else {
+            (relu(norm.forward(x.clone())), norm)
+        };
+        let gradients = (y.clone() * upstream.clone()).sum().backward();
+        let flat = |t: Tensor<4>| t.reshape([-1]).inner();
+        let results = [
+            flat(y),
+            x.grad(&gradients).unwrap().reshape([-1]),
+            norm.gamma.val().grad(&gradients).unwrap(),
+            norm.beta.val().grad(&gradients).unwrap(),
+        ];
+        use burn::module::Module;
+        let norm = norm.valid();
+        let evaluated = if fused {
+            let mut block = block.clone().valid();
+            block.norm = norm.clone();
+            block.forward(x.inner())
+        } else {
+            relu(norm.forward(x.inner()))
+        };
+        let running = [norm.running_mean.value(), norm.running_var.value(), evaluated.reshape([-1])];
+        results.into_iter().chain(running).map(Tensor::into_data).collect::<Vec<_>>()
+    };
+    for (i, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+        println!("result {i}");
+        fused.assert_approx_eq::<f32>(&composed, Tolerance::rel_abs(1e-5, 1e-5));
+    }
+}

@@ -1,10 +1,10 @@
 //! Filters first: the responses of the input channels, then one product with the coefficients.
 
-use super::disjoint::Disjoint;
-use super::isa::Isa;
 use super::plane::{Direction, Planes, Workspace};
 use super::product::{Matrix, Onto, multiply};
 use super::{TILE_PIXELS, channels_per_block, images_per_part, pieces};
+use crate::disjoint::Disjoint;
+use crate::isa::Isa;
 use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;

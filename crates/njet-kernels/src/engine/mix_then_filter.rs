@@ -4,11 +4,11 @@
 //! the upstream gradient with the adjoint filters. Cheaper where there are fewer output than input
 //! channels.
 
-use super::disjoint::Disjoint;
-use super::isa::Isa;
 use super::plane::{Direction, Planes, Workspace};
 use super::product::{Matrix, Onto, multiply};
 use super::{channels_per_block, images_per_part, pieces};
+use crate::disjoint::Disjoint;
+use crate::isa::Isa;
 use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;

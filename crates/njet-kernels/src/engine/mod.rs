@@ -9,16 +9,14 @@
 //! order of the cut: results are the same bits whatever the number of threads.
 
 mod cost;
-mod disjoint;
 mod filter_then_mix;
 mod fir;
-mod isa;
 mod mix_then_filter;
 mod plane;
 mod product;
 
+pub use crate::isa::Isa;
 pub use cost::LoopOrder;
-pub use isa::Isa;
 
 use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real};
 use rayon::prelude::*;

@@ -11,8 +11,8 @@
 //! | adjoint | output → input | `2R − pad + i · stride` | `o` | read backwards |
 
 use super::fir::{Bank, LANES, Line, dot};
-use super::isa::{Body, Isa};
 use crate::geometry::jet_index;
+use crate::isa::{Body, Isa};
 use crate::{Axis, Real, Taps};
 use std::ops::Range;
 

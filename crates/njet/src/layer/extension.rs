@@ -1,6 +1,7 @@
 //! The layer on the CPU backend: the engine of `njet-kernels`, with its own backward pass.
 
 use super::Call;
+use crate::backend::on_flex;
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -9,7 +10,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, DType, Dispatch, DispatchTensorKind, Element, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, DType, Dispatch, Element, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
@@ -43,19 +44,8 @@ pub trait NJetGradients: NJetOps {
 
 /// See [`runs_on_engine`](super::runs_on_engine).
 pub(super) fn runs(x: &Tensor<4>, alpha: &Tensor<3>, log2_sigma: &Tensor<1>) -> bool {
-    fn on_flex(kind: &DispatchTensorKind) -> bool {
-        match kind {
-            DispatchTensorKind::Flex(_) => true,
-            DispatchTensorKind::Autodiff(inner) => on_flex(inner),
-            #[allow(unreachable_patterns)] // the only backend of a build may be this one
-            _ => false,
-        }
-    }
     let dtype = x.dtype();
-    matches!(dtype, DType::F32 | DType::F64)
-        && alpha.dtype() == dtype
-        && log2_sigma.dtype() == dtype
-        && on_flex(&x.clone().into_dispatch().kind)
+    matches!(dtype, DType::F32 | DType::F64) && alpha.dtype() == dtype && log2_sigma.dtype() == dtype && on_flex(x)
 }
 
 pub(super) fn njet_conv2d(

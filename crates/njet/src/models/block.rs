@@ -1,12 +1,12 @@
 //! Convolution, batch normalisation, ReLU, and what follows.
 
+use super::norm::norm_relu;
+use super::pool::average_pool;
 use crate::layer::NJetConv2d;
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
-use burn::nn::pool::AvgPool2d;
 use burn::nn::{BatchNorm, Dropout};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 /// A convolution of either kind.
 #[derive(Module, Debug)]
@@ -49,16 +49,16 @@ pub struct Block {
     pub convolution: Convolution,
     /// Batch normalisation over the output channels.
     pub norm: BatchNorm,
-    pub(super) pool: Option<AvgPool2d>,
+    pub(super) pooled: bool,
     pub(super) dropout: Option<Dropout>,
 }
 
 impl Block {
     /// `[batch, channels_in, height, width]` to `[batch, channels_out, height_out, width_out]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = relu(self.norm.forward(self.convolution.forward(x)));
-        if let Some(pool) = &self.pool {
-            x = pool.forward(x);
+        let mut x = norm_relu(&self.norm, self.convolution.forward(x));
+        if self.pooled {
+            x = average_pool(x);
         }
         if let Some(dropout) = &self.dropout {
             x = dropout.forward(x);

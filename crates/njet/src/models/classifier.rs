@@ -5,7 +5,6 @@ use super::block::{After, Block, Convolution};
 use crate::layer::{Initializer, LayerError, NJetConv2d, NJetConv2dConfig};
 use burn::module::Module;
 use burn::nn::conv::Conv2dConfig;
-use burn::nn::pool::AvgPool2dConfig;
 use burn::nn::{BatchNormConfig, Dropout, DropoutConfig, Initializer as BurnInitializer, Linear, LinearConfig};
 use burn::nn::{PaddingConfig2d, conv::Conv2d};
 use burn::tensor::{Device, Tensor};
@@ -91,8 +90,7 @@ impl ModelConfig {
             blocks.push(Block {
                 convolution: self.convolution(spec, [width, out], blocks.is_empty(), device)?,
                 norm: BatchNormConfig::new(out).init(device),
-                pool: matches!(spec.after, After::AveragePool)
-                    .then(|| AvgPool2dConfig::new([2, 2]).with_strides([2, 2]).init()),
+                pooled: spec.after == After::AveragePool,
                 dropout: match spec.after {
                     After::Dropout { probability } => Some(DropoutConfig::new(probability).init()),
                     After::Nothing | After::AveragePool => None,

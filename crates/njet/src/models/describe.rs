@@ -67,7 +67,7 @@ impl Classifier {
                 parameters: parameters + norm,
                 multiply_adds: pixels * per_pixel as u64,
             });
-            if block.pool.is_some() {
+            if block.pooled {
                 receptive_field += jump;
                 jump *= 2;
                 (height, width) = (height / 2, width / 2);

@@ -19,6 +19,8 @@ mod architecture;
 mod block;
 mod classifier;
 mod describe;
+mod norm;
+mod pool;
 
 pub use architecture::{Architecture, BlockSpec, Head, LayerKind, UnknownName};
 pub use block::{After, Block, Convolution};

@@ -13,7 +13,7 @@ pub enum Isa {
 /// A body of plain loops that the compiler vectorises, compiled once for each instruction set.
 /// `run` and everything it calls must be `#[inline(always)]`: only then does it become part of the
 /// shell that carries the target features.
-pub(super) trait Body {
+pub(crate) trait Body {
     type Output;
     /// `FUSED`: multiply-add is one instruction.
     fn run<const FUSED: bool>(self) -> Self::Output;
@@ -32,7 +32,7 @@ impl<B: Body> pulp::WithSimd for Shell<B> {
 
 impl Isa {
     #[inline]
-    pub(super) fn run<B: Body>(self, body: B) -> B::Output {
+    pub(crate) fn run<B: Body>(self, body: B) -> B::Output {
         match self {
             Self::Best => pulp::Arch::new().dispatch(Shell(body)),
             Self::Portable => body.run::<false>(),

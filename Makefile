@@ -1,0 +1,30 @@
+# `make check` is what CI runs. `make` alone lists the targets.
+
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help check fmt lint test doc golden data
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: fmt lint test doc ## all of the next four: what CI runs
+
+fmt: ## check the formatting (`cargo fmt --all` puts it right)
+	cargo fmt --all --check
+
+lint: ## clippy on every target, warnings are errors
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+test: ## all tests and documentation examples
+	cargo test --release --workspace --locked
+
+doc: ## build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked
+
+golden: ## write the golden files anew (needs python3 with numpy)
+	$(PYTHON) tools/golden.py
+
+data: ## make the embedded data anew (needs python3 and the full Fashion-MNIST; FROM=DIR names its directory)
+	$(PYTHON) tools/make_embedded.py $(if $(FROM),--from "$(FROM)")

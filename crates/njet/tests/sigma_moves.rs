@@ -25,8 +25,8 @@ fn learn(start: f64) -> f64 {
     let target = target(&Device::flex());
     let config = NJetConv2dConfig::new([1, 1]).with_sigma(start).with_bias(false);
     let mut layer = config.with_initializer(Initializer::White).init(&device);
-    // The first gradients, of a random layer against a faint target, are a hundred times the later ones:
-    // Adam must forget them within the run.
+    // The first gradients, of a random layer against a faint target, are far larger than the later
+    // ones: Adam must forget them within the run.
     let mut optimizer = AdamConfig::new().with_beta_2(0.98).init();
     // α faster than σ: the pull on σ means something only once α makes the best of the present one.
     let cosine = |lr| LrSchedulerConfig::Cosine(CosineAnnealingLrSchedulerConfig::new(lr, STEPS));

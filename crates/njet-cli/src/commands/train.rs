@@ -45,7 +45,7 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
     /// Passes over the training images
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     epochs: usize,
     /// Images in a step
     #[arg(long, value_name = "N", default_value_t = 64)]
@@ -53,7 +53,7 @@ pub struct Train {
     /// Optimiser: adamw or sgd
     #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
     optimizer: String,
-    /// Learning rate at the start (adamw: 0.003, sgd: 0.05)
+    /// Learning rate at the start (adamw: 0.01, sgd: 0.05)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Learning rate of log2 sigma at the start
@@ -75,11 +75,11 @@ pub struct Train {
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
     step_factor: f64,
     /// Largest random shift of a training image in pixels
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     shift: usize,
-    /// Do not mirror training images
+    /// Mirror half of the training images left to right
     #[arg(long)]
-    no_flip: bool,
+    flip: bool,
     /// Decides every random choice
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -99,7 +99,7 @@ pub struct Train {
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "task", "data", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
-        "shift", "no_flip", "seed", "limit", "validation", "out",
+        "shift", "flip", "seed", "limit", "validation", "out",
     ])]
     resume: Option<PathBuf>,
     /// Print the result as one JSON object
@@ -169,7 +169,7 @@ impl Train {
         config.model.extent = self.extent;
         config.model.discretisation = self.discretisation;
         config.optimizer.kind = if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw };
-        config.optimizer.lr = self.lr.unwrap_or(if sgd { 0.05 } else { 0.003 });
+        config.optimizer.lr = self.lr.unwrap_or(if sgd { 0.05 } else { 0.01 });
         config.optimizer.sigma_lr = self.sigma_lr;
         config.optimizer.weight_decay = self.weight_decay.unwrap_or(if sgd { 5e-4 } else { 0.01 });
         config.optimizer.momentum = self.momentum;
@@ -177,7 +177,7 @@ impl Train {
         config.schedule.every = self.step_every;
         config.schedule.gamma = self.step_factor;
         config.augment.shift = self.shift;
-        config.augment.flip = !self.no_flip;
+        config.augment.flip = self.flip;
         config
     }
 }

@@ -125,14 +125,14 @@ pub struct ConfigError {
 }
 
 impl RunConfig {
-    /// AdamW and a cosine for twelve epochs, batches of 64, shifts of two pixels and mirroring, a tenth
-    /// of the training images for validation.
+    /// AdamW and a cosine for ten epochs, batches of 64, shifts of one pixel, a tenth of the training
+    /// images for validation.
     pub fn new(dataset: &Dataset, arch: Architecture) -> Self {
         let [channels, height, width] = dataset.train.shape();
         let normalisation = Normalisation::of(&dataset.train);
         Self {
             task: Task::Classify,
-            epochs: 12,
+            epochs: 10,
             batch_size: 64,
             seed: 1,
             data: DataConfig {
@@ -145,13 +145,13 @@ impl RunConfig {
             model: ModelConfig::new(arch, channels, dataset.classes.len()),
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adamw,
-                lr: 3e-3,
+                lr: 1e-2,
                 sigma_lr: 1e-2,
                 weight_decay: 1e-2,
                 momentum: 0.9,
             },
             schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
-            augment: AugmentConfig { shift: 2, flip: true },
+            augment: AugmentConfig { shift: 1, flip: false },
         }
     }
 

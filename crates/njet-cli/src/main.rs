@@ -20,7 +20,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a network; with no arguments, at once, on real photographs of clothes
-    Train(commands::train::Train),
+    Train(Box<commands::train::Train>),
     /// Test the best model of a run
     Eval(commands::eval::Eval),
     /// Show a run's network layer by layer: scale, kernel, receptive field, cost

@@ -20,6 +20,20 @@ pub(super) const LANES: usize = 16;
 /// fit the sixteen registers of AVX2; more would spill.
 const PASS: usize = 4;
 
+/// Runs a pass over the orders, [`PASS`] at a time.
+macro_rules! in_passes {
+    ($bank:ident.$pass:ident($line:ident, $orders:ident, $start:ident, $out:ident)) => {
+        for first in (0..$orders).step_by(PASS) {
+            match $orders - first {
+                1 => $bank.$pass::<1, FUSED>($line, first, std::array::from_fn(|n| $start(first + n)), $out),
+                2 => $bank.$pass::<2, FUSED>($line, first, std::array::from_fn(|n| $start(first + n)), $out),
+                3 => $bank.$pass::<3, FUSED>($line, first, std::array::from_fn(|n| $start(first + n)), $out),
+                _ => $bank.$pass::<PASS, FUSED>($line, first, std::array::from_fn(|n| $start(first + n)), $out),
+            }
+        }
+    };
+}
+
 /// The folded taps of one axis, orders 0 … N.
 #[derive(Debug, Clone)]
 pub(super) struct Bank<T> {
@@ -60,36 +74,19 @@ impl<T: Real> Bank<T> {
     #[inline(always)]
     pub(super) fn analyse<const FUSED: bool>(
         &self,
-        Line { source, step, len }: Line<'_, T>,
+        line: Line<'_, T>,
         orders: usize,
         start: impl Fn(usize) -> usize,
         out: &mut [T],
     ) {
-        let mut first = 0;
-        while first < orders {
-            macro_rules! pass {
-                ($j:literal) => {{
-                    let starts: [usize; $j] = std::array::from_fn(|j| start(first + j));
-                    self.analyse_pass::<$j, FUSED>(source, step, first, len, starts, out);
-                }};
-            }
-            match orders - first {
-                1 => pass!(1),
-                2 => pass!(2),
-                3 => pass!(3),
-                _ => pass!(4),
-            }
-            first += PASS;
-        }
+        in_passes!(self.analyse_pass(line, orders, start, out));
     }
 
     #[inline(always)]
     fn analyse_pass<const J: usize, const FUSED: bool>(
         &self,
-        source: &[T],
-        step: usize,
+        Line { source, step, len }: Line<'_, T>,
         first: usize,
-        len: usize,
         starts: [usize; J],
         out: &mut [T],
     ) {
@@ -117,36 +114,19 @@ impl<T: Real> Bank<T> {
     #[inline(always)]
     pub(super) fn synthesise<const FUSED: bool>(
         &self,
-        Line { source, step, len }: Line<'_, T>,
+        line: Line<'_, T>,
         orders: usize,
         start: impl Fn(usize) -> usize,
         out: &mut [T],
     ) {
-        let mut first = 0;
-        while first < orders {
-            macro_rules! pass {
-                ($j:literal) => {{
-                    let starts: [usize; $j] = std::array::from_fn(|j| start(first + j));
-                    self.synthesise_pass::<$j, FUSED>(source, step, first, len, starts, out);
-                }};
-            }
-            match orders - first {
-                1 => pass!(1),
-                2 => pass!(2),
-                3 => pass!(3),
-                _ => pass!(4),
-            }
-            first += PASS;
-        }
+        in_passes!(self.synthesise_pass(line, orders, start, out));
     }
 
     #[inline(always)]
     fn synthesise_pass<const J: usize, const FUSED: bool>(
         &self,
-        source: &[T],
-        step: usize,
+        Line { source, step, len }: Line<'_, T>,
         first: usize,
-        len: usize,
         starts: [usize; J],
         out: &mut [T],
     ) {

@@ -170,7 +170,7 @@ impl RunConfig {
         check(self.batch_size > 0, "the batch size", &self.batch_size, "at least 1")?;
         check(rate(lr), "the learning rate", &lr, "above 0 and at most 1")?;
         check(rate(sigma_lr), "the learning rate of sigma", &sigma_lr, "above 0 and at most 1")?;
-        check(weight_decay >= 0.0 && weight_decay < 1.0, "the weight decay", &weight_decay, "at least 0 and below 1")?;
+        check((0.0..1.0).contains(&weight_decay), "the weight decay", &weight_decay, "at least 0 and below 1")?;
         check((0.0..1.0).contains(&momentum), "the momentum", &momentum, "at least 0 and below 1")?;
         check(self.schedule.every > 0, "the number of epochs between steps", &self.schedule.every, "at least 1")?;
         let gamma = self.schedule.gamma;

@@ -25,16 +25,18 @@ impl RunDirectory {
         if run.config_path().exists() {
             return Err(TrainingError::HoldsRun { path: run.path });
         }
-        match fs::read_dir(path) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(TrainingError::file("create", parent))?;
+        }
+        match fs::create_dir(path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
+                if holds_anything(path).map_err(TrainingError::file("read", path))? {
                     return Err(TrainingError::NotEmpty { path: run.path });
                 }
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(TrainingError::file("read", path)(e)),
+            Err(e) => return Err(TrainingError::file("create", path)(e)),
         }
-        fs::create_dir_all(path).map_err(TrainingError::file("create", path))?;
         let text = toml::to_string(config).expect("settings are plain values");
         let written = write(&run.config_path(), text.as_bytes());
         if written.is_err() {
@@ -115,6 +117,16 @@ pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Re
     let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
     model.load_from(&mut store).map_err(|e| TrainingError::Damaged { path, reason: e.to_string() })?;
     Ok(burn::module::Module::valid(&model))
+}
+
+/// Whether a directory holds more than what a killed process may have left of a file.
+fn holds_anything(path: &Path) -> std::io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        if Path::new(&entry?.file_name()).extension().is_none_or(|extension| extension != "tmp") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Writes a file whole or not at all: to a temporary file beside it, then renamed.

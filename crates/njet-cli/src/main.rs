@@ -54,13 +54,19 @@ fn main() -> ExitCode {
         // A closed pipe (`njet … | head`) is the reader's choice, not a failure of the work.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            say(format_args!("error: {}", message(&error)));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
 }
 
-/// An error and its causes in one line; a cause that the error already tells is not told twice.
+/// Writes a line to standard error. Unlike `eprintln!`, without a panic where nobody can read it.
+fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// The error with its causes, each said once: many errors of the library tell their cause themselves.
 fn message(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -75,4 +81,21 @@ fn message(error: &anyhow::Error) -> String {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || std::io::Error::other("disk on fire");
+        let told = anyhow::anyhow!("cannot write a: disk on fire");
+        assert_eq!(message(&told), "cannot write a: disk on fire");
+        let chained = Err::<(), _>(cause()).context("cannot write a").unwrap_err();
+        assert_eq!(message(&chained), "cannot write a: disk on fire");
+        let both = Err::<(), _>(cause()).context("cannot write a: disk on fire").unwrap_err();
+        assert_eq!(message(&both), "cannot write a: disk on fire");
+    }
 }

@@ -3,10 +3,10 @@
 use super::report;
 use crate::device::DeviceName;
 use crate::table::grouped;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use njet::data;
-use njet::training::{RunDirectory, evaluate, load_model};
+use njet::training::{RunDirectory, check_data, evaluate, load_model};
 use std::path::PathBuf;
 
 /// Test the best model of a run
@@ -32,16 +32,7 @@ impl Eval {
         let (run, config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;
         let dataset = data::load(self.data.as_ref().unwrap_or(&config.data.source))?;
-        let (classes, channels) = (dataset.classes.len(), dataset.test.channels());
-        if (channels, classes) != (config.model.channels, config.model.classes) {
-            bail!(
-                "{} has {channels} channels and {classes} classes, the model of {} was made for {} and {}",
-                dataset.name,
-                self.run.display(),
-                config.model.channels,
-                config.model.classes
-            );
-        }
+        check_data(&config.model, &dataset)?;
         let all: Vec<usize> = (0..dataset.test.len()).collect();
         let evaluation = evaluate(&model, &dataset.test, &all, config.data.normalisation, &device);
         report(self.json, &evaluation, |e| {

@@ -5,11 +5,11 @@ use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::{Display, duration};
 use crate::table::grouped;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use njet::Discretisation;
 use njet::data;
-use njet::models::{Architecture, LayerKind};
+use njet::models::{Architecture, LayerKind, ModelError};
 use njet::training::{OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -30,25 +30,25 @@ pub struct Train {
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
     /// Order of the N-jet, 0 to 10
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2)]
     order: usize,
     /// Initial scale of the filters in pixels
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 1.0)]
     sigma: f64,
     /// Keep the scale as it is
     #[arg(long)]
     fixed_sigma: bool,
     /// Reach of the filters in units of sigma (published: 2)
-    #[arg(long, value_name = "K", default_value_t = 4.0)]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = 4.0)]
     extent: f64,
     /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
     /// Passes over the training images
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10)]
     epochs: usize,
     /// Images in a step
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 64)]
     batch_size: usize,
     /// Optimiser: adamw or sgd
     #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
@@ -69,22 +69,22 @@ pub struct Train {
     #[arg(long, value_name = "NAME", value_parser = ["cosine", "step"], default_value = "cosine")]
     schedule: String,
     /// Epochs between the steps of `--schedule step`
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     step_every: usize,
     /// Factor of each step
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
     step_factor: f64,
     /// Largest random shift of a training image in pixels
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     shift: usize,
     /// Mirror half of the training images left to right
     #[arg(long)]
     flip: bool,
     /// Decides every random choice
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     seed: u64,
     /// Use at most so many training images
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<usize>,
     /// Part of the training images kept for validation
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
@@ -132,18 +132,27 @@ impl Train {
                 let config = self.config(&dataset);
                 // Whatever is wrong with the settings is said before anything is written.
                 config.validate().map_err(usage)?;
-                config.model.init(&device).map_err(usage)?;
+                match config.model.init(&device) {
+                    Ok(_) => {}
+                    Err(e @ ModelError::Empty { .. }) => {
+                        bail!("{}: {e}; give images of two or more classes", dataset.name)
+                    }
+                    Err(e) => return Err(usage(e).into()),
+                }
                 Trainer::new(&config, &dataset, &device)?;
                 let run = match &self.out {
-                    Some(path) => RunDirectory::create(path, &config)?,
-                    None => create_default(&config)?,
+                    Some(path) => RunDirectory::create(path, &config),
+                    None => create_default(&config),
                 };
+                let run = run.map_err(|e| advise(e, "choose another directory with `--out`"))?;
                 (run, config, dataset)
             }
         };
         let trainer = Trainer::new(&config, &dataset, &device)?;
-        eprintln!("run {}", run.path().display());
-        let summary = trainer.run(&run, &mut Display::new())?;
+        crate::say(format_args!("run {}", run.path().display()));
+        let summary = trainer.run(&run, &mut Display::new()).map_err(|e| {
+            advise(e, &format!("when that is mended, go on with `njet train --resume {}`", run.path().display()))
+        })?;
         let result = Outcome {
             run: run.path().display().to_string(),
             task: config.task,
@@ -186,6 +195,14 @@ fn usage<E: std::error::Error + Send + Sync + 'static>(error: E) -> Usage {
     Usage(error.into())
 }
 
+/// A system's refusal to read or write, with what to do about it; other errors say so themselves.
+fn advise(error: TrainingError, advice: &str) -> anyhow::Error {
+    match error {
+        TrainingError::File { .. } => anyhow!("{error}; {advice}"),
+        other => other.into(),
+    }
+}
+
 /// A directory by its full path, so that the run can be resumed from anywhere; a name as it is.
 fn source(name: &str) -> Result<String> {
     let known = data::sources().iter().any(|source| source.name == name);
@@ -197,12 +214,12 @@ fn source(name: &str) -> Result<String> {
 }
 
 /// The first free `runs/ARCH-LAYER-N`.
-fn create_default(config: &RunConfig) -> Result<RunDirectory> {
+fn create_default(config: &RunConfig) -> Result<RunDirectory, TrainingError> {
     for n in 1.. {
         let path = PathBuf::from(format!("runs/{}-{}-{n}", config.model.arch, config.model.layer));
         match RunDirectory::create(&path, config) {
             Err(TrainingError::HoldsRun { .. } | TrainingError::NotEmpty { .. }) => {}
-            other => return Ok(other?),
+            other => return other,
         }
     }
     unreachable!("numbers do not run out")

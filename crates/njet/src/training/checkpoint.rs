@@ -9,11 +9,17 @@ use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Finished epochs whose checkpoints stay: the last, and one more in case the disk loses it.
 const KEPT: usize = 2;
+
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const STATE: &str = "state.json";
 
 /// The small part of a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,16 +32,31 @@ pub(super) struct State {
     pub(super) epochs: Vec<EpochRecord>,
 }
 
+/// What `state.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    state: State,
+    /// CRC-32 of the other files: a record with a flipped bit loads as well, or brings the loader down.
+    crc32: BTreeMap<String, u32>,
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
 fn directory(run: &RunDirectory, epoch: usize) -> PathBuf {
     run.checkpoints_path().join(format!("epoch-{epoch:04}"))
 }
 
 /// The finished epochs that have a checkpoint, ascending.
-fn finished(run: &RunDirectory) -> Result<Vec<usize>, TrainingError> {
+pub(super) fn finished(run: &RunDirectory) -> Result<Vec<usize>, TrainingError> {
     let path = run.checkpoints_path();
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(TrainingError::file("read", path)(e)),
     };
     let mut epochs = Vec::new();
@@ -82,12 +103,15 @@ fn fill(path: &Path, model: &Classifier, optimizer: &ModuleOptimizer, state: &St
         fs::remove_dir_all(path).map_err(TrainingError::file("write", path))?;
     }
     fs::create_dir_all(path).map_err(TrainingError::file("create", path))?;
-    let damaged = |e: &dyn std::fmt::Display| TrainingError::Damaged { path: path.to_owned(), reason: e.to_string() };
-    let bytes = model.clone().into_record().into_bytes().map_err(|e| damaged(&e))?;
-    write(&path.join("model.bpk"), &bytes)?;
-    let bytes = optimizer.into_bytes().map_err(|e| damaged(&e))?;
-    write(&path.join("optimizer.bpk"), &bytes)?;
-    write(&path.join("state.json"), &serde_json::to_vec(state).expect("plain values"))
+    let mut stored = Stored { state: state.clone(), crc32: BTreeMap::new() };
+    let records = [(MODEL, model.clone().into_record().into_bytes()), (OPTIMIZER, optimizer.into_bytes())];
+    for (name, record) in records {
+        let file = path.join(name);
+        let bytes = record.map_err(|e| TrainingError::Form { path: file.clone(), reason: e.to_string() })?;
+        write(&file, &bytes)?;
+        stored.crc32.insert(name.to_owned(), crc32(&bytes));
+    }
+    write(&path.join(STATE), &serde_json::to_vec(&stored).expect("plain values"))
 }
 
 /// The newest checkpoint of a run, or `None` where no epoch has been finished.
@@ -98,21 +122,39 @@ pub(super) fn load(
 ) -> Result<Option<(Classifier, ModuleOptimizer, State)>, TrainingError> {
     let Some(&epoch) = finished(run)?.last() else { return Ok(None) };
     let path = directory(run, epoch);
+    let damaged = |name: &str, reason: &dyn std::fmt::Display| TrainingError::Damaged {
+        path: path.join(name),
+        reason: reason.to_string(),
+        advice: format!("remove {} to go on from the checkpoint before it", path.display()),
+    };
     let read = |name: &str| {
         let file = path.join(name);
-        fs::read(&file).map_err(TrainingError::file("read", file))
+        fs::read(&file).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => damaged(name, &"it is missing"),
+            _ => TrainingError::file("read", file)(e),
+        })
     };
-    let damaged =
-        |name: &str, e: &dyn std::fmt::Display| TrainingError::Damaged { path: path.join(name), reason: e.to_string() };
-    let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(read("model.bpk")?));
-    let model = record.and_then(|record| model.try_load_record(record)).map_err(|e| damaged("model.bpk", &e))?;
-    let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(read("optimizer.bpk")?))
-        .map_err(|e| damaged("optimizer.bpk", &e))?;
+    let Stored { state, crc32: sums } = serde_json::from_slice(&read(STATE)?).map_err(|e| damaged(STATE, &e))?;
+    if state.epochs.len() != epoch {
+        return Err(damaged(STATE, &format!("it has {} epochs", state.epochs.len())));
+    }
+    let record = |name: &str| {
+        let bytes = read(name)?;
+        if sums.get(name) != Some(&crc32(&bytes)) {
+            return Err(damaged(name, &"its bytes are not those that were saved"));
+        }
+        Ok(Bytes::from_bytes_vec(bytes))
+    };
+    // The bytes are those that were saved: what has changed are the settings. Burn's own message lists every tensor.
+    let unfit = |name: &str| TrainingError::Damaged {
+        path: path.join(name),
+        reason: "it does not fit the settings in config.toml".to_owned(),
+        advice: "bring back the settings that the run began with, or train a new run".to_owned(),
+    };
+    let model = ModuleRecord::from_bytes(record(MODEL)?).and_then(|record| model.try_load_record(record));
+    let model = model.map_err(|_| unfit(MODEL))?;
+    let record = OptimizerRecord::from_bytes(record(OPTIMIZER)?).map_err(|_| unfit(OPTIMIZER))?;
     // The groups of the optimiser go by the identities of the parameters, which the record brought back.
     let optimizer = optimizer(&model).load_record(record);
-    let state: State = serde_json::from_slice(&read("state.json")?).map_err(|e| damaged("state.json", &e))?;
-    if state.epochs.len() != epoch {
-        return Err(damaged("state.json", &format!("it has {} epochs", state.epochs.len())));
-    }
     Ok(Some((model, optimizer, state)))
 }

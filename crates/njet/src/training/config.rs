@@ -166,13 +166,16 @@ impl RunConfig {
         };
         let rate = |lr: f64| lr > 0.0 && lr <= 1.0;
         let OptimizerConfig { lr, sigma_lr, weight_decay, momentum, .. } = self.optimizer;
-        check(self.epochs > 0, "the number of epochs", &self.epochs, "at least 1")?;
+        // The bound keeps the number of steps, which the schedules count, far from overflowing.
+        let passes = |n: usize| (1..=1_000_000).contains(&n);
+        check(passes(self.epochs), "the number of epochs", &self.epochs, "at least 1 and at most 1000000")?;
         check(self.batch_size > 0, "the batch size", &self.batch_size, "at least 1")?;
         check(rate(lr), "the learning rate", &lr, "above 0 and at most 1")?;
         check(rate(sigma_lr), "the learning rate of sigma", &sigma_lr, "above 0 and at most 1")?;
         check((0.0..1.0).contains(&weight_decay), "the weight decay", &weight_decay, "at least 0 and below 1")?;
         check((0.0..1.0).contains(&momentum), "the momentum", &momentum, "at least 0 and below 1")?;
-        check(self.schedule.every > 0, "the number of epochs between steps", &self.schedule.every, "at least 1")?;
+        let every = self.schedule.every;
+        check(passes(every), "the number of epochs between steps", &every, "at least 1 and at most 1000000")?;
         let gamma = self.schedule.gamma;
         check(gamma > 0.0 && gamma <= 1.0, "the factor of the schedule", &gamma, "above 0 and at most 1")?;
         let part = self.data.validation;
@@ -218,6 +221,7 @@ mod tests {
         assert!(message(|c| c.optimizer.weight_decay = -1.0).contains("weight decay"));
         assert!(message(|c| c.optimizer.momentum = 1.0).contains("momentum"));
         assert!(message(|c| c.epochs = 0).contains("epochs is 0"));
+        assert!(message(|c| c.epochs = usize::MAX).contains("at most 1000000"));
         assert!(message(|c| c.data.validation = 1.0).contains("validation part is 1"));
         assert!(message(|c| c.data.limit = Some(0)).contains("limit"));
         assert!(message(|c| c.schedule.gamma = 0.0).contains("factor"));

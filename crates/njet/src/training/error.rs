@@ -3,6 +3,7 @@
 use super::config::ConfigError;
 use crate::data::DataError;
 use crate::models::ModelError;
+use njet_basis::BasisError;
 use std::io;
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ pub enum TrainingError {
     Data(#[from] DataError),
     /// The images do not fit the model.
     #[error(
-        "the model was made for {model_channels} channels and {model_classes} classes, but {data} has {channels} and {classes}"
+        "the model was made for {model_channels} channels and {model_classes} classes, but {data} has {channels} and {classes}: give data like what it was trained on"
     )]
     Mismatch {
         /// Name of the data.
@@ -37,11 +38,16 @@ pub enum TrainingError {
     },
     /// The images shrink to nothing.
     #[error(
-        "images of {height}×{width} pixels are too small for {arch}, which halves them twice: at least 4×4 are needed"
+        "images of {height}×{width} pixels in {data} are too small for {arch}, which halves them {pools} times: at least {0}×{0} are needed",
+        1usize << pools
     )]
     TooSmall {
+        /// Name of the data.
+        data: String,
         /// Name of the architecture.
         arch: &'static str,
+        /// Times that it halves them.
+        pools: usize,
         /// Rows.
         height: usize,
         /// Columns.
@@ -49,7 +55,7 @@ pub enum TrainingError {
     },
     /// Too few images to train and to validate.
     #[error(
-        "{images} training images leave {training} to train and {validation} to validate: use more images, or another validation part"
+        "{images} training images leave {training} to train and {validation} to validate: use more images (`--limit`), or another validation part (`--validation`)"
     )]
     TooFewImages {
         /// Before the split.
@@ -76,7 +82,7 @@ pub enum TrainingError {
         path: PathBuf,
     },
     /// A directory that should be a run is none.
-    #[error("{} is not a run: it has no config.toml", path.display())]
+    #[error("{} is not a run, it has no config.toml: name the directory that `njet train` made", path.display())]
     NotRun {
         /// The directory.
         path: PathBuf,
@@ -98,11 +104,21 @@ pub enum TrainingError {
         source: io::Error,
     },
     /// A file of the run does not hold what it should.
-    #[error("{} is damaged: {reason}", path.display())]
+    #[error("{} is damaged: {reason}; {advice}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        advice: String,
+    },
+    /// A part of the run cannot be brought into the form of a file.
+    #[error("cannot make {}: {reason}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Why.
         reason: String,
     },
     /// The loss is not a number any more.
@@ -112,6 +128,20 @@ pub enum TrainingError {
     Diverged {
         /// The loss.
         loss: f64,
+        /// From 1.
+        epoch: usize,
+        /// From 1.
+        step: usize,
+    },
+    /// The scale of a layer left the range that filters can be built for.
+    #[error(
+        "{layer} cannot go on after epoch {epoch}, step {step}: {source}; the run diverged: try a smaller learning rate (`--sigma-lr`, `--lr`)"
+    )]
+    Scale {
+        /// Name of the layer.
+        layer: String,
+        /// What is wrong with its scale.
+        source: BasisError,
         /// From 1.
         epoch: usize,
         /// From 1.

@@ -35,4 +35,4 @@ pub use config::{
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use run::{RunDirectory, load_model};
-pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer};
+pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};

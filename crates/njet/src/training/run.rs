@@ -1,12 +1,13 @@
 //! The directory of a run.
 
+use super::checkpoint;
 use super::config::RunConfig;
 use super::error::TrainingError;
 use crate::models::Classifier;
-use burn::store::{ModuleSnapshot, SafetensorsStore};
+use burn::store::{ApplyError, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// The directory of a run and the places of its files.
@@ -25,13 +26,15 @@ impl RunDirectory {
         if run.config_path().exists() {
             return Err(TrainingError::HoldsRun { path: run.path });
         }
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(TrainingError::file("create", parent))?;
+        // A run that died right here leaves nothing but this, and is not worth a name.
+        let stillborn = temporary(&run.config_path());
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            fs::create_dir_all(parent).map_err(TrainingError::file("create", path))?;
         }
         match fs::create_dir(path) {
             Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => {
-                if holds_anything(path).map_err(TrainingError::file("read", path))? {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => {
+                if holds_anything(path, &stillborn).map_err(TrainingError::file("read", path))? {
                     return Err(TrainingError::NotEmpty { path: run.path });
                 }
             }
@@ -55,13 +58,27 @@ impl RunDirectory {
         let file = run.config_path();
         let text = match fs::read_to_string(&file) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(TrainingError::NotRun { path: run.path }),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Err(TrainingError::NotRun { path: run.path });
+            }
             Err(e) => return Err(TrainingError::file("read", file)(e)),
         };
-        let config: RunConfig =
-            toml::from_str(&text).map_err(|e| TrainingError::Damaged { path: file, reason: e.to_string() })?;
-        config.validate()?;
+        let config: RunConfig = toml::from_str(&text).map_err(|e| run.damaged_config(&e))?;
+        config.validate().map_err(|e| run.damaged_config(&e))?;
         Ok((run, config))
+    }
+
+    fn damaged_config(&self, reason: &dyn std::fmt::Display) -> TrainingError {
+        TrainingError::Damaged {
+            path: self.config_path(),
+            reason: reason.to_string().trim_end().to_owned(),
+            advice: "mend it, or train a new run".to_owned(),
+        }
+    }
+
+    /// A model with random parameters, by the settings of this run.
+    pub(super) fn init_model(&self, config: &RunConfig, device: &Device) -> Result<Classifier, TrainingError> {
+        config.model.init(device).map_err(|e| self.damaged_config(&e))
     }
 
     /// The directory.
@@ -92,10 +109,12 @@ impl RunDirectory {
     /// Writes the model to `model.safetensors`.
     pub(super) fn save_model(&self, model: &Classifier) -> Result<(), TrainingError> {
         let path = self.model_path();
-        let damaged = |e: &dyn std::fmt::Display| TrainingError::Damaged { path: path.clone(), reason: e.to_string() };
-        let mut store = SafetensorsStore::from_bytes(None).skip_enum_variants(true);
-        model.save_into(&mut store).map_err(|e| damaged(&e))?;
-        let bytes = store.get_bytes().map_err(|e| damaged(&e))?;
+        let form = |e: &dyn std::fmt::Display| TrainingError::Form { path: path.clone(), reason: e.to_string() };
+        // One entry at most: they come in random order, and the same run is to give the same bytes.
+        let store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", "njet");
+        let mut store = store.skip_enum_variants(true);
+        model.save_into(&mut store).map_err(|e| form(&e))?;
+        let bytes = store.get_bytes().map_err(|e| form(&e))?;
         write(&path, &bytes)
     }
 }
@@ -108,32 +127,60 @@ pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Re
     let path = run.model_path();
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == ErrorKind::NotFound && checkpoint::finished(run)?.is_empty() => {
             return Err(TrainingError::NoModel { path: run.path.clone() });
         }
         Err(e) => return Err(TrainingError::file("read", path)(e)),
     };
-    let mut model = config.model.init(device)?;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true);
-    model.load_from(&mut store).map_err(|e| TrainingError::Damaged { path, reason: e.to_string() })?;
+    let mut model = run.init_model(config, device)?;
+    let damaged = |reason: &dyn std::fmt::Display| TrainingError::Damaged {
+        path: path.clone(),
+        reason: reason.to_string(),
+        advice: "bring back a copy of it, or train a new run".to_owned(),
+    };
+    // Validated here: the store's own message lists every tensor.
+    let mut store =
+        SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true).validate(false).allow_partial(true);
+    let loaded = model.load_from(&mut store).map_err(|e| damaged(&e))?;
+    if let Some(error) = loaded.errors.first() {
+        return Err(damaged(&format!("it does not fit the settings in config.toml: {}", unfit(error))));
+    }
+    if let Some((name, _)) = loaded.missing.first() {
+        return Err(damaged(&format!("it has no tensor {name}, which the settings in config.toml ask for")));
+    }
     Ok(burn::module::Module::valid(&model))
 }
 
-/// Whether a directory holds more than what a killed process may have left of a file.
-fn holds_anything(path: &Path) -> std::io::Result<bool> {
+/// Whether a directory holds anything but one file.
+fn holds_anything(path: &Path, but: &Path) -> std::io::Result<bool> {
     for entry in fs::read_dir(path)? {
-        if Path::new(&entry?.file_name()).extension().is_none_or(|extension| extension != "tmp") {
+        if entry?.path() != but {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
+/// What is wrong with a tensor that does not fit.
+fn unfit(error: &ApplyError) -> String {
+    match error {
+        ApplyError::ShapeMismatch { path, expected, found } => {
+            format!("{path} has the shape {:?} instead of {:?}", found.to_vec(), expected.to_vec())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Where a file is written before it is renamed.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    PathBuf::from(name)
+}
+
 /// Writes a file whole or not at all: to a temporary file beside it, then renamed.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
+    let temporary = temporary(path);
     let result = fs::File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;

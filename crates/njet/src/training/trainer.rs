@@ -7,7 +7,7 @@ use super::evaluate::{Evaluation, correct, evaluate, tensors};
 use super::optimizer::{optimizer, schedule};
 use super::run::{RunDirectory, load_model, write};
 use crate::data::{Augment, Dataset, ImageSet, Random, Stream, fill_batch, limit, stratified_split};
-use crate::models::{After, Classifier, LayerDescription};
+use crate::models::{After, Classifier, LayerDescription, ModelConfig};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
@@ -116,18 +116,8 @@ impl<'a> Trainer<'a> {
     /// Settings that make no sense; data that does not fit the model or is too little.
     pub fn new(config: &'a RunConfig, dataset: &'a Dataset, device: &Device) -> Result<Self, TrainingError> {
         config.validate()?;
+        check_data(&config.model, dataset)?;
         let set = &dataset.train;
-        let (model, classes, channels) = (&config.model, dataset.classes.len(), set.channels());
-        if (model.channels, model.classes) != (channels, classes) {
-            return Err(TrainingError::Mismatch {
-                data: dataset.name.clone(),
-                model_channels: model.channels,
-                model_classes: model.classes,
-                channels,
-                classes,
-            });
-        }
-        check_size(config, set)?;
         let chosen = limit(set.labels(), config.data.limit.unwrap_or(set.len()), config.seed);
         let labels: Vec<u8> = chosen.iter().map(|&i| set.label(i)).collect();
         let (training, validation) = stratified_split(&labels, config.data.validation, config.seed);
@@ -151,7 +141,7 @@ impl<'a> Trainer<'a> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         device.seed(Random::for_stream(config.seed, Stream::Weights, 0).next_u64());
-        let model = config.model.init(&device)?.materialize();
+        let model = run.init_model(config, &device)?.materialize();
         let steps_per_epoch = self.training.len().div_ceil(config.batch_size);
         let restored = checkpoint::load(run, model.clone(), |model| optimizer(config, model))?;
         let (mut model, mut optimizer, mut state) =
@@ -192,18 +182,23 @@ impl<'a> Trainer<'a> {
                 let mean = loss.forward(logits, labels);
                 let value = f64::from(mean.clone().into_scalar::<f32>());
                 state.steps += 1;
+                let step = (state.steps - 1) % steps_per_epoch + 1;
                 if !value.is_finite() {
-                    let step = (state.steps - 1) % steps_per_epoch + 1;
                     return Err(TrainingError::Diverged { loss: value, epoch, step });
                 }
                 let gradients = GradientsParams::from_grads(mean.backward(), &model);
                 model = optimizer.step(schedule.step(), model, gradients);
+                check_scales(&model, epoch, step)?;
                 seen += batch.len();
                 loss_sum += value * batch.len() as f64;
                 observer.stepped(&self.progress(epoch, seen, loss_sum, right, start));
             }
             let trained = model.valid();
             let validation = self.evaluate(&trained, &self.dataset.train, &self.validation);
+            if !validation.loss.is_finite() {
+                // The last step broke the weights: neither a model nor a checkpoint may be made of them.
+                return Err(TrainingError::Diverged { loss: validation.loss, epoch, step: steps_per_epoch });
+            }
             let record = EpochRecord {
                 epoch,
                 train_loss: loss_sum / seen as f64,
@@ -278,12 +273,36 @@ fn best_of(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
     epochs.iter().rev().max_by(|a, b| a.val_accuracy.total_cmp(&b.val_accuracy))
 }
 
-fn check_size(config: &RunConfig, set: &ImageSet) -> Result<(), TrainingError> {
-    let arch = config.model.arch;
+/// Checks that a model can take the images of a data set.
+///
+/// # Errors
+/// Other channels or classes than the model's; images that its pooling leaves nothing of.
+pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), TrainingError> {
+    let data = || dataset.name.clone();
+    let ([channels, height, width], classes) = (dataset.train.shape(), dataset.classes.len());
+    if (model.channels, model.classes) != (channels, classes) {
+        return Err(TrainingError::Mismatch {
+            data: data(),
+            model_channels: model.channels,
+            model_classes: model.classes,
+            channels,
+            classes,
+        });
+    }
+    let arch = model.arch;
     let pools = arch.blocks().iter().filter(|block| block.after == After::AveragePool).count();
-    let [_, height, width] = set.shape();
     if height.min(width) >> pools == 0 {
-        return Err(TrainingError::TooSmall { arch: arch.name(), height, width });
+        return Err(TrainingError::TooSmall { data: data(), arch: arch.name(), pools, height, width });
+    }
+    Ok(())
+}
+
+/// Checks that the filters of the next forward pass can be built, which would panic.
+fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), TrainingError> {
+    for (name, layer) in model.njet_layers() {
+        if let Err(source) = njet_basis::Taps::new(&layer.settings().taps) {
+            return Err(TrainingError::Scale { layer: name.to_owned(), source, epoch, step });
+        }
     }
     Ok(())
 }

@@ -23,9 +23,9 @@ fn refused_with(file: &str, bytes: &[u8], words: &[&str]) {
 fn neither_a_name_nor_a_directory() {
     let words = ["\"nowhere\" is neither", "fashion-mnist-subset, fashion-mnist", "train-images-idx3-ubyte"];
     for arguments in ["train --data nowhere --out run", "data info nowhere"] {
-        Place::new().refuses(arguments, 1, &words);
+        Place::new().refuses(arguments, 2, &words);
     }
-    Place::with_run().refuses("eval run --data nowhere", 1, &words);
+    Place::with_run().refuses("eval run --data nowhere", 2, &words);
 }
 
 #[test]

@@ -211,6 +211,21 @@ fn data_too_small_for_the_pooling() {
     place.refuses("eval run --data small", 1, &["3×3", "small", "at least 4×4 are needed"]);
 }
 
+/// The directory is there, but with other images: to go on with them would be another run.
+#[test]
+fn the_data_of_the_run_is_another() {
+    let place = Place::with_run();
+    let path = fs::read_dir(place.path("data"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("train-images"))
+        .unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 0x80;
+    fs::write(&path, bytes).unwrap();
+    place.refuses("train --resume run", 1, &["data are not those that the run was started with", "train a new run"]);
+}
+
 #[test]
 fn the_data_of_the_run_is_gone() {
     let place = Place::with_run();

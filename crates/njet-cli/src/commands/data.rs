@@ -1,6 +1,6 @@
 //! `njet data`
 
-use super::report;
+use super::{load, report};
 use crate::table::{Align, grouped, layout};
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -42,7 +42,7 @@ impl Data {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::List { json } => report(json, &List { sources: data::sources() }, list),
-            Command::Info { name, json } => report(json, &data::load(&name)?.summary(), info),
+            Command::Info { name, json } => report(json, &load(&name)?.summary(), info),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `njet eval`
 
-use super::report;
+use super::{load, report};
 use crate::device::DeviceName;
 use crate::table::grouped;
 use anyhow::Result;
@@ -31,7 +31,10 @@ impl Eval {
         let device = self.device.open()?;
         let (run, config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;
-        let dataset = data::load(self.data.as_ref().unwrap_or(&config.data.source))?;
+        let dataset = match &self.data {
+            Some(source) => load(source)?,
+            None => data::load(&config.data.source)?,
+        };
         check_data(&config.model, &dataset)?;
         let all: Vec<usize> = (0..dataset.test.len()).collect();
         let evaluation = evaluate(&model, &dataset.test, &all, config.data.normalisation, &device);

@@ -5,9 +5,19 @@ pub mod eval;
 pub mod inspect;
 pub mod train;
 
+use crate::Usage;
 use anyhow::{Context, Result};
+use njet::data::{self as images, DataError, Dataset};
 use serde::Serialize;
 use std::io::Write;
+
+/// The data that the command line names. An unknown name is its fault.
+fn load(source: &str) -> Result<Dataset> {
+    images::load(source).map_err(|error| match error {
+        DataError::UnknownSource { .. } => Usage(error.into()).into(),
+        other => other.into(),
+    })
+}
 
 /// Prints one JSON object on standard output, or what `text` makes for people.
 fn report<T: Serialize>(json: bool, value: &T, text: impl FnOnce(&T) -> String) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `njet train`
 
-use super::report;
+use super::{load, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::{Display, duration};
@@ -45,7 +45,7 @@ pub struct Train {
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
     /// Passes over the training images
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 8)]
     epochs: usize,
     /// Images in a step
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 64)]
@@ -128,7 +128,7 @@ impl Train {
                 (run, config, dataset)
             }
             None => {
-                let dataset = data::load(&source(&self.data)?)?;
+                let dataset = load(&source(&self.data)?)?;
                 let config = self.config(&dataset);
                 // Whatever is wrong with the settings is said before anything is written.
                 config.validate().map_err(usage)?;

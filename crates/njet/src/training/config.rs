@@ -125,14 +125,14 @@ pub struct ConfigError {
 }
 
 impl RunConfig {
-    /// AdamW and a cosine for ten epochs, batches of 64, shifts of one pixel, a tenth of the training
+    /// AdamW and a cosine for eight epochs, batches of 64, shifts of one pixel, a tenth of the training
     /// images for validation.
     pub fn new(dataset: &Dataset, arch: Architecture) -> Self {
         let [channels, height, width] = dataset.train.shape();
         let normalisation = Normalisation::of(&dataset.train);
         Self {
             task: Task::Classify,
-            epochs: 10,
+            epochs: 8,
             batch_size: 64,
             seed: 1,
             data: DataConfig {

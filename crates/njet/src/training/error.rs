@@ -53,6 +53,14 @@ pub enum TrainingError {
         /// Columns.
         width: usize,
     },
+    /// The images are not those that the run was started with.
+    #[error(
+        "the images of {data} are not those that the run was started with: their size, mean or deviation is another; bring them back, or train a new run"
+    )]
+    OtherImages {
+        /// Name of the data.
+        data: String,
+    },
     /// Too few images to train and to validate.
     #[error(
         "{images} training images leave {training} to train and {validation} to validate: use more images (`--limit`), or another validation part (`--validation`)"

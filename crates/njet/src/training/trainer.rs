@@ -1,12 +1,12 @@
 //! The training loop.
 
 use super::checkpoint::{self, State};
-use super::config::RunConfig;
+use super::config::{DataConfig, RunConfig};
 use super::error::TrainingError;
 use super::evaluate::{Evaluation, correct, evaluate, tensors};
 use super::optimizer::{optimizer, schedule};
 use super::run::{RunDirectory, load_model, write};
-use crate::data::{Augment, Dataset, ImageSet, Random, Stream, fill_batch, limit, stratified_split};
+use crate::data::{Augment, Dataset, ImageSet, Normalisation, Random, Stream, fill_batch, limit, stratified_split};
 use crate::models::{After, Classifier, LayerDescription, ModelConfig};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
@@ -118,6 +118,11 @@ impl<'a> Trainer<'a> {
         config.validate()?;
         check_data(&config.model, dataset)?;
         let set = &dataset.train;
+        let [_, height, width] = set.shape();
+        let DataConfig { size, normalisation, .. } = config.data;
+        if size != [height, width] || normalisation != Normalisation::of(set) {
+            return Err(TrainingError::OtherImages { data: dataset.name.clone() });
+        }
         let chosen = limit(set.labels(), config.data.limit.unwrap_or(set.len()), config.seed);
         let labels: Vec<u8> = chosen.iter().map(|&i| set.label(i)).collect();
         let (training, validation) = stratified_split(&labels, config.data.validation, config.seed);

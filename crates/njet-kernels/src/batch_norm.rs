@@ -1,8 +1,8 @@
 //! Batch normalisation followed by ReLU, in as few passes over memory as it has dependencies.
 //!
-//! As separate tensor operations the two cost some thirty passes over the activations of a training
-//! step, more time than the convolutions between them. Here a channel is taken at a time: what its
-//! statistics read is still in cache when it is normalised.
+//! As separate tensor operations the two make some thirty passes over the activations in a training
+//! step. Here a channel is taken at a time: what its statistics read is still in cache when it is
+//! normalised.
 //!
 //! With `x̂ = (x − μ)/√(v + ε)` over the images and pixels of a channel, `y = max(0, γ·x̂ + β)` and the
 //! upstream gradient `g` where `y > 0`, zero elsewhere (Ioffe and Szegedy 2015):
@@ -13,13 +13,8 @@ use crate::disjoint::Disjoint;
 use crate::engine::Isa;
 use crate::isa::Body;
 use crate::real::Real;
+use crate::sum::sum;
 use rayon::prelude::*;
-
-/// Values summed together: enough for two vector registers.
-const LANES: usize = 16;
-
-/// Values summed in the type of the call before the sum goes to f64.
-const BLOCK: usize = 32 * LANES;
 
 /// `[batch, channels, pixels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,25 +154,6 @@ impl<T: Real> Body for SumOfSquares<'_, T> {
         let centre = self.centre;
         sum(self.values, self.values, |v, _| (v - centre) * (v - centre))
     }
-}
-
-/// `Σ f(a, b)`: in the type of the call within a block, in f64 over blocks.
-#[inline(always)]
-fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
-    let mut total = 0.0;
-    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-        let mut sums = [T::ZERO; LANES];
-        let (a, a_rest) = a.as_chunks::<LANES>();
-        let (b, b_rest) = b.as_chunks::<LANES>();
-        for (a, b) in a.iter().zip(b) {
-            for l in 0..LANES {
-                sums[l] += f(a[l], b[l]);
-            }
-        }
-        total += sums.iter().map(|s| s.to_f64()).sum::<f64>();
-        total += a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b).to_f64()).sum::<f64>();
-    }
-    total
 }
 
 /// `y = max(0, γ·x̂ + β)`.

@@ -46,6 +46,7 @@ mod geometry;
 mod isa;
 mod real;
 pub mod reference;
+mod sum;
 
 pub use call::{Backward, Forward, Gradients, Taps, Wanted};
 pub use engine::LoopOrder;

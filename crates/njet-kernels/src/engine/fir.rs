@@ -204,23 +204,3 @@ fn accumulate<T: Real, const FUSED: bool>(sums: &mut [T; LANES], samples: &[T; L
         sums[l] = samples[l].multiply_add::<FUSED>(tap, sums[l]);
     }
 }
-
-/// `Σ a · b`. Blocks are short enough that f32 rounding stays near 1e-7; their sums are added in f64.
-#[inline(always)]
-pub(super) fn dot<T: Real, const FUSED: bool>(a: &[T], b: &[T]) -> f64 {
-    const BLOCK: usize = 32 * LANES;
-    let mut total = 0.0;
-    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-        let mut sums = [T::ZERO; LANES];
-        let (a, a_tail) = a.as_chunks::<LANES>();
-        let (b, b_tail) = b.as_chunks::<LANES>();
-        for (a, b) in a.iter().zip(b) {
-            for l in 0..LANES {
-                sums[l] = a[l].multiply_add::<FUSED>(b[l], sums[l]);
-            }
-        }
-        total += sums.iter().map(|s| s.to_f64()).sum::<f64>();
-        total += a_tail.iter().zip(b_tail).map(|(a, b)| a.to_f64() * b.to_f64()).sum::<f64>();
-    }
-    total
-}

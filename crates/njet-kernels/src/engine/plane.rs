@@ -10,9 +10,10 @@
 //! | forward | input → output | `pad + i` | `o · stride` | as they are |
 //! | adjoint | output → input | `2R − pad + i · stride` | `o` | read backwards |
 
-use super::fir::{Bank, LANES, Line, dot};
+use super::fir::{Bank, LANES, Line};
 use crate::geometry::jet_index;
 use crate::isa::{Body, Isa};
+use crate::sum::sum;
 use crate::{Axis, Real, Taps};
 use std::ops::Range;
 
@@ -392,7 +393,7 @@ impl<T: Real> Body for Sigma<'_, T> {
                 let source = &workspace.along_x[j * line_area + r * y.keep * width..];
                 tangent.taps_y.analyse::<FUSED>(Line { source, step: width, len }, orders - j, |i| i * len, scratch);
                 for i in 0..orders - j {
-                    by_y += dot::<T, FUSED>(&scratch[i * len..][..len], &upstream[planes.at(i, j) + r * len..][..len]);
+                    by_y += dot(&scratch[i * len..][..len], &upstream[planes.at(i, j) + r * len..][..len]);
                 }
             }
         }
@@ -405,9 +406,14 @@ impl<T: Real> Body for Sigma<'_, T> {
             filter_line::<T, FUSED>(tangent, lines, &mut workspace.scratch, |n| n * width, filtered);
             for j in 0..orders {
                 let upstream = &workspace.along_y[j * along_y_area + row * width..][..width];
-                by_x += dot::<T, FUSED>(&filtered[j * width..][..width], upstream);
+                by_x += dot(&filtered[j * width..][..width], upstream);
             }
         }
         [by_y, by_x]
     }
+}
+
+#[inline(always)]
+fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
+    sum(a, b, |a, b| a * b)
 }

@@ -7,6 +7,7 @@ use super::{Call, Settings, conv2d::checked};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Int, Tensor, TensorData};
+use njet_basis::JetIndex;
 use std::f64::consts::LN_2;
 
 /// [`njet_conv2d`](super::njet_conv2d) on any backend, by tensor operations alone.
@@ -59,7 +60,7 @@ pub(super) fn compose(
     let height = responses.dims()[3];
 
     // The planes came by falling priority of x; the coefficients follow.
-    let place = |i: usize, j: usize| ((i + j) * (i + j + 1) / 2 + i) as i64;
+    let place = |y, x| JetIndex { y, x }.position() as i64;
     let order: Vec<i64> = (0..orders).flat_map(|j| (0..orders - j).map(move |i| place(i, j))).collect();
     let order = Tensor::<1, Int>::from_data(TensorData::new(order, [basis]), &alpha.device());
     let alpha = alpha.select(2, order).reshape([channels_out, group_in * basis, 1, 1]);
@@ -87,8 +88,8 @@ impl Filters {
     }
 
     /// `x ⋆ taps + (s − s₀) · (x ⋆ ∂taps/∂s)`. The gradient of s is then a sum over pixels of products
-    /// with the filtered image; through the taps' own gradients it would lose another digit of f32 to
-    /// cancellation.
+    /// with the filtered image; through the taps' own gradients f32 loses more of it to cancellation
+    /// (3.6e-5 on a reference file, against less than 1e-5).
     fn apply(&self, x: Tensor<4>, kernels: impl Fn(Tensor<2>) -> Tensor<4>, options: ConvOptions<2>) -> Tensor<4> {
         let filter = |x, taps: &Tensor<2>| conv2d(x, kernels(taps.clone()), None, options.clone());
         let Some((by_s, zero)) = &self.tangent else { return filter(x, &self.taps) };

@@ -204,3 +204,22 @@ mod fused {
         }
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+    use burn::module::Module;
+    use burn::nn::BatchNormConfig;
+    use burn::tensor::Device;
+
+    /// That it agrees with Burn's two operations is tested in `tests/models.rs`.
+    #[test]
+    fn the_fused_operation_is_taken_unless_the_layer_is_frozen() {
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            let norm = BatchNormConfig::new(2).init(&device);
+            let x = Tensor::zeros([1, 2, 3, 3], &device);
+            assert!(fused::runs(&norm, &x));
+            assert_eq!(fused::runs(&norm.freeze(), &x), !device.is_autodiff());
+        }
+    }
+}

@@ -119,6 +119,8 @@ mod tests {
                 let gradients = (y.clone() * upstream.clone()).sum().backward();
                 [y.into_data(), x.grad(&gradients).unwrap().into_data()]
             };
+            #[cfg(feature = "flex")]
+            assert!(own::runs(&x), "our own operation is taken");
             let theirs = run(|x| avg_pool2d(x, AvgPoolOptions::new([2, 2])));
             for (ours, theirs) in run(average_pool).iter().zip(theirs) {
                 ours.assert_approx_eq::<f32>(&theirs, Tolerance::rel_abs(1e-6, 1e-6));

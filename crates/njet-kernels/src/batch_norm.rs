@@ -9,12 +9,13 @@
 //! `∂β = Σ g`, `∂γ = Σ g·x̂`, `∂x = γ/√(v + ε) · (g − ∂β/n − x̂·∂γ/n)`.
 
 use crate::KernelError;
-use crate::disjoint::Disjoint;
+use crate::disjoint::Filling;
 use crate::engine::Isa;
 use crate::isa::Body;
 use crate::real::Real;
 use crate::sum::sum;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// `[batch, channels, pixels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,10 +160,11 @@ impl<T: Real> Body for SumOfSquares<'_, T> {
 /// `y = max(0, γ·x̂ + β)`.
 ///
 /// # Errors
-/// A slice whose length is not that of its shape. `y` is then untouched.
-pub fn forward<T: Real>(shape: &Activations, norm: &Norm<'_, T>, x: &[T], y: &mut [T]) -> Result<(), KernelError> {
-    shape.check("batch_norm forward", &[("x", x.len()), ("y", y.len())], &norm.lengths())?;
-    let y = Disjoint::new(y);
+/// A slice whose length is not that of its shape.
+pub fn forward<T: Real>(shape: &Activations, norm: &Norm<'_, T>, x: &[T]) -> Result<Vec<T>, KernelError> {
+    shape.check("batch_norm forward", &[("x", x.len())], &norm.lengths())?;
+    let mut filling = Filling::new(x.len());
+    let y = filling.parts(x.len());
     (0..shape.channels).into_par_iter().for_each(|channel| {
         let affine = norm.affine(channel);
         for range in shape.planes(channel) {
@@ -171,13 +173,14 @@ pub fn forward<T: Real>(shape: &Activations, norm: &Norm<'_, T>, x: &[T], y: &mu
             Isa::Best.run(Apply { affine, x: &x[range], y });
         }
     });
-    Ok(())
+    // SAFETY: the planes of all channels are all of y, and each has been written.
+    Ok(unsafe { filling.finish(x.len()) })
 }
 
 struct Apply<'a, T> {
     affine: Affine<T>,
     x: &'a [T],
-    y: &'a mut [T],
+    y: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Real> Body for Apply<'_, T> {
@@ -187,7 +190,7 @@ impl<T: Real> Body for Apply<'_, T> {
         for (y, &x) in self.y.iter_mut().zip(self.x) {
             let value = self.affine.apply::<FUSED>(x);
             // Written so that NaN stays NaN: a run that diverged must be seen.
-            *y = if value < T::ZERO { T::ZERO } else { value };
+            y.write(if value < T::ZERO { T::ZERO } else { value });
         }
     }
 }
@@ -216,8 +219,8 @@ pub fn backward<T: Real>(
 ) -> Result<NormGradients<T>, KernelError> {
     shape.check("batch_norm backward", &[("x", x.len()), ("grad_y", grad_y.len())], &norm.lengths())?;
     let count = (shape.batch * shape.pixels).max(1) as f64;
-    let mut grad_x = vec![T::ZERO; x.len()];
-    let shared = Disjoint::new(&mut grad_x);
+    let mut filling = Filling::new(x.len());
+    let shared = filling.parts(x.len());
     let by_channel = |channel| {
         let affine = norm.affine(channel);
         let (mut by_gamma, mut by_beta) = (0.0, 0.0);
@@ -235,7 +238,9 @@ pub fn backward<T: Real>(
         (T::from_f64(by_gamma), T::from_f64(by_beta))
     };
     let (gamma, beta) = (0..shape.channels).into_par_iter().map(by_channel).unzip();
-    Ok(NormGradients { x: grad_x, gamma, beta })
+    // SAFETY: as in `forward`.
+    let x = unsafe { filling.finish(x.len()) };
+    Ok(NormGradients { x, gamma, beta })
 }
 
 /// `[Σ g, Σ g·x̂]`.
@@ -261,7 +266,7 @@ struct Scatter<'a, T> {
     means: [T; 2],
     x: &'a [T],
     grad_y: &'a [T],
-    grad_x: &'a mut [T],
+    grad_x: &'a mut [MaybeUninit<T>],
 }
 
 impl<T: Real> Body for Scatter<'_, T> {
@@ -272,7 +277,7 @@ impl<T: Real> Body for Scatter<'_, T> {
         for ((out, &x), &g) in grad_x.iter_mut().zip(x).zip(grad_y) {
             let g = if affine.apply::<FUSED>(x) > T::ZERO { g } else { T::ZERO };
             let normalised = (x - affine.mean) * affine.inverse;
-            *out = affine.scale * (g - mean - normalised * mean_normalised);
+            out.write(affine.scale * (g - mean - normalised * mean_normalised));
         }
     }
 }

@@ -1,18 +1,56 @@
 //! Which instruction set a pass runs with: chosen at run time, once a call.
 
+use crate::Real;
+use crate::simd::{VectorBody, Vectors};
+
 /// The instruction set of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Isa {
     /// The widest that this machine has.
     #[default]
     Best,
+    /// AVX2 with fused multiply-add, also where there is AVX-512. Where there is neither, portable.
+    Avx2,
     /// What every machine of the target has: no fused multiply-add on x86-64.
     Portable,
 }
 
-/// A body of plain loops that the compiler vectorises, compiled once for each instruction set.
-/// `run` and everything it calls must be `#[inline(always)]`: only then does it become part of the
-/// shell that carries the target features.
+impl Isa {
+    /// Every choice, for tests and comparisons.
+    pub const ALL: [Self; 3] = [Self::Best, Self::Avx2, Self::Portable];
+
+    /// The instruction set that this choice really runs on here: `AVX-512`, `AVX2`, `NEON`, `portable` …
+    pub fn name<T: Real>(self) -> &'static str {
+        struct Name;
+        impl<T> VectorBody<T> for Name {
+            type Output = &'static str;
+            #[inline(always)]
+            fn run<V: Vectors<T>, const R: usize>(self, _: V) -> &'static str {
+                V::NAME
+            }
+        }
+        T::dispatch(self, Name)
+    }
+
+    /// Runs plain loops, which the compiler vectorises, on this instruction set.
+    #[inline]
+    pub(crate) fn run<B: Body>(self, body: B) -> B::Output {
+        match self {
+            Self::Portable => body.run::<false>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => match pulp::x86::V3::try_new() {
+                Some(simd) => pulp::Simd::vectorize(simd, Shell(body)),
+                None => body.run::<false>(),
+            },
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 => body.run::<false>(),
+            Self::Best => pulp::Arch::new().dispatch(Shell(body)),
+        }
+    }
+}
+
+/// Plain loops, compiled once for each instruction set. `run` and everything it calls must be
+/// `#[inline(always)]`: only then does it become part of the shell that carries the target features.
 pub(crate) trait Body {
     type Output;
     /// `FUSED`: multiply-add is one instruction.
@@ -30,12 +68,21 @@ impl<B: Body> pulp::WithSimd for Shell<B> {
     }
 }
 
-impl Isa {
-    #[inline]
-    pub(crate) fn run<B: Body>(self, body: B) -> B::Output {
-        match self {
-            Self::Best => pulp::Arch::new().dispatch(Shell(body)),
-            Self::Portable => body.run::<false>(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_widest_that_the_machine_has_is_taken() {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+            let narrow = if avx2 { "AVX2" } else { "portable" };
+            assert_eq!(Isa::Avx2.name::<f32>(), narrow);
+            assert_eq!(Isa::Avx2.name::<f64>(), narrow);
+            assert_eq!(Isa::Best.name::<f32>(), if avx512 { "AVX-512" } else { narrow });
         }
+        assert_eq!(Isa::Portable.name::<f32>(), "portable");
     }
 }

@@ -24,14 +24,13 @@
 //! let geometry = Geometry::new(GeometryConfig {
 //!     batch: 1, channels_in: 1, channels_out: 1, groups: 1, order: 1, y: axis, x: axis,
 //! })?;
-//! let mut y = vec![0.0; 16];
 //! let call = Forward {
 //!     taps: Taps { y: &g, x: &g },
 //!     alpha: &[1.0, 0.0, 0.0], // L, Lx, Ly: a plain blur
 //!     bias: None,
 //!     x: &[1.0; 16],
 //! };
-//! engine::forward(&geometry, &call, &mut y, engine::Options::default())?;
+//! let y = engine::forward(&geometry, &call, engine::Options::default())?;
 //! assert!((y[5] - 1.0).abs() < 1e-6); // an inner pixel sees the whole kernel
 //! # Ok::<(), njet_kernels::KernelError>(())
 //! ```
@@ -46,6 +45,7 @@ mod geometry;
 mod isa;
 mod real;
 pub mod reference;
+mod simd;
 mod sum;
 
 pub use call::{Backward, Forward, Gradients, Taps, Wanted};

@@ -2,10 +2,37 @@
 
 use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+pub(crate) mod sealed {
+    use crate::engine::Workspace;
+    use crate::isa::Isa;
+    use crate::simd::{VectorBody, dispatch_f32, dispatch_f64};
+    use std::cell::RefCell;
+
+    /// What the engine needs of a type: vectors, and memory that each thread keeps between calls.
+    #[allow(private_interfaces, private_bounds, missing_docs)]
+    pub trait Sealed: Sized {
+        fn dispatch<B: VectorBody<Self>>(isa: Isa, body: B) -> B::Output;
+        fn with_workspace<R>(run: impl FnOnce(&mut Workspace<Self>) -> R) -> R;
+    }
+
+    macro_rules! sealed {
+        ($type:ty, $dispatch:ident) => {
+            #[allow(private_interfaces, private_bounds)]
+            impl Sealed for $type {
+                #[inline(always)]
+                fn dispatch<B: VectorBody<Self>>(isa: Isa, body: B) -> B::Output {
+                    $dispatch(isa, body)
+                }
+
+                fn with_workspace<R>(run: impl FnOnce(&mut Workspace<Self>) -> R) -> R {
+                    thread_local!(static WORKSPACE: RefCell<Workspace<$type>> = RefCell::default());
+                    WORKSPACE.with_borrow_mut(run)
+                }
+            }
+        };
+    }
+    sealed!(f32, dispatch_f32);
+    sealed!(f64, dispatch_f64);
 }
 
 /// `f32` or `f64`.

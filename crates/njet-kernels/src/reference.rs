@@ -8,17 +8,14 @@ use crate::{Axis, Backward, Forward, Geometry, Gradients, KernelError, Real, Tap
 ///
 /// # Errors
 /// A slice whose length is not that of its shape.
-pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, y: &mut [T]) -> Result<(), KernelError> {
-    call.check(geometry, y)?;
+pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>) -> Result<Vec<T>, KernelError> {
+    call.check(geometry)?;
     let kernel = build_kernel(geometry, &basis(geometry, call.taps), call.alpha);
-    let mut sums = vec![0.0; y.len()];
+    let mut sums = vec![0.0; geometry.output_len()];
     visit(geometry, |v| sums[v.y] += kernel[v.kernel] * call.x[v.x].to_f64());
     let pixels = geometry.pixels_out();
-    for (i, (out, sum)) in y.iter_mut().zip(sums).enumerate() {
-        let bias = call.bias.map_or(0.0, |bias| bias[i / pixels % geometry.channels_out()].to_f64());
-        *out = T::from_f64(sum + bias);
-    }
-    Ok(())
+    let bias = |i: usize| call.bias.map_or(0.0, |bias| bias[i / pixels % geometry.channels_out()].to_f64());
+    Ok(sums.into_iter().enumerate().map(|(i, sum)| T::from_f64(sum + bias(i))).collect())
 }
 
 /// Every gradient by way of the gradient of the built kernel.

@@ -1,19 +1,19 @@
 //! Filters first: the responses of the input channels, then one product with the coefficients.
 
-use super::plane::{Direction, Planes, Workspace};
-use super::product::{Matrix, Onto, multiply};
-use super::{TILE_PIXELS, channels_per_block, images_per_part, pieces};
-use crate::disjoint::Disjoint;
+use super::pack::{self, Source};
+use super::placement::Direction;
+use super::plane::{Filters, Planes, Responses, clear_margins, room, with_margins};
+use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
+use super::{PARTS, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
+use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
+use crate::simd::STRIP;
 use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Pixels that a band of one large image may have, so that a block of responses holds some channels.
 const BAND_PIXELS: usize = 4096;
-
-/// Fewest bands and images together: what keeps the threads of common machines busy at batch 1.
-const TASKS: usize = 16;
 
 /// Fewest pixels worth a task of its own: below that the lines that neighbouring bands both filter
 /// and the start of a task cost more than another thread brings.
@@ -39,18 +39,11 @@ fn tiles(geometry: &Geometry) -> Vec<Tile> {
         .collect()
 }
 
-/// Where the responses of channel `c` of a block and image `m` of a tile stand in the panel
-/// `[channels · B, images · pixels]`.
-fn planes(geometry: &Geometry, c: usize, m: usize, pixels: usize, pitch: usize) -> Planes {
-    Planes { start: c * geometry.basis() * pitch + m * pixels, pitch }
-}
-
-/// Columns `block · B` of the coefficients of a group.
-fn alpha_block<'a, T>(geometry: &Geometry, alpha: &'a [T], group: usize, block: &Range<usize>) -> Matrix<'a, T> {
-    let basis = geometry.basis();
-    let row = geometry.group_in * basis;
-    let data = &alpha[group * geometry.group_out * row + block.start * basis..];
-    Matrix::new(data, geometry.group_out, block.len() * basis, row)
+/// The coefficients of each group as the forward product's left operand, `[group_out, group_in · B]`.
+fn coefficients<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+    let row = geometry.group_in * geometry.basis();
+    let group = |group: &[T]| Tiles::pack(geometry.group_out, row, |o, k| group[o * row + k]);
+    alpha.chunks_exact(geometry.group_out * row).map(group).collect()
 }
 
 fn input_plane<'a, T>(geometry: &Geometry, x: &'a [T], image: usize, group: usize, c: usize) -> &'a [T] {
@@ -58,182 +51,258 @@ fn input_plane<'a, T>(geometry: &Geometry, x: &'a [T], image: usize, group: usiz
     &x[(image * geometry.channels_in() + channel) * geometry.pixels_in()..][..geometry.pixels_in()]
 }
 
-pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, y: &mut [T], isa: Isa) {
+pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
     let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let y = Disjoint::new(y);
+    let filters = Filters { taps: &direction, tangent: None };
+    let coefficients = coefficients(geometry, call.alpha);
+    let mut filling = Filling::new(geometry.output_len());
+    let y = filling.parts(geometry.output_len());
     let tiles = tiles(geometry);
-    (0..tiles.len() * geometry.groups).into_par_iter().for_each_init(
-        || (Workspace::new(isa), Vec::new(), Vec::new()),
-        |(workspace, panel, mixed), task| {
-            let (tile, group) = (&tiles[task / geometry.groups], task % geometry.groups);
-            let pixels = tile.rows.len() * geometry.x.output;
-            let pitch = tile.images.len() * pixels;
-            mixed.resize(geometry.group_out * pitch, T::ZERO);
-            // One whole image: its group's planes are one piece of the output.
-            let whole = tile.images.len() == 1 && tile.rows.len() == geometry.y.output;
-            let y_plane = |image, o| (image * geometry.channels_out() + o) * geometry.pixels_out();
-            let first = group * geometry.group_out;
-            let out = if whole {
-                let start = y_plane(tile.images.start, first);
-                // SAFETY: the only task with this image and group.
-                unsafe { y.part(start..start + geometry.group_out * pixels) }
-            } else {
-                &mut mixed[..]
-            };
-            for block in pieces(geometry.group_in, channels_per_block(geometry.basis(), pitch, geometry.group_in)) {
-                let rows = block.len() * geometry.basis();
-                panel.resize(rows * pitch, T::ZERO);
-                for c in block.clone() {
-                    for (m, image) in tile.images.clone().enumerate() {
-                        let planes = planes(geometry, c - block.start, m, pixels, pitch);
-                        let plane = input_plane(geometry, call.x, image, group, c);
-                        workspace.analyse(&direction, plane, tile.rows.clone(), planes, panel);
-                    }
-                }
-                let onto = if block.start == 0 { Onto::Overwrite } else { Onto::Add };
-                let alpha = alpha_block(geometry, call.alpha, group, &block);
-                multiply(out, pitch, onto, alpha, Matrix::new(panel, rows, pitch, pitch));
+    (0..tiles.len() * geometry.groups).into_par_iter().for_each(|task| {
+        let (tile, group) = (&tiles[task / geometry.groups], task % geometry.groups);
+        T::with_workspace(|workspace| {
+            forward_tile(geometry, call, filters, &coefficients[group], tile, group, &y, workspace, isa);
+            workspace.trim();
+        });
+    });
+    // SAFETY: the tiles cover every row of every image, the groups every channel, and each product
+    // writes all of its rows and columns.
+    unsafe { filling.finish(geometry.output_len()) }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn forward_tile<T: Real>(
+    geometry: &Geometry,
+    call: &Forward<'_, T>,
+    filters: Filters<'_, T>,
+    coefficients: &Tiles<T>,
+    tile: &Tile,
+    group: usize,
+    y: &Disjoint<'_, T>,
+    workspace: &mut super::Workspace<T>,
+    isa: Isa,
+) {
+    let basis = geometry.basis();
+    let pixels = tile.rows.len() * geometry.x.output;
+    let strips = pixels.div_ceil(STRIP);
+    let first = group * geometry.group_out;
+    let per_block = channels_per_block(basis, tile.images.len() * strips * STRIP, geometry.group_in);
+    for block in pieces(geometry.group_in, per_block) {
+        let rows = block.len() * basis;
+        let pitch = strip_pitch(rows);
+        let panel = room(&mut workspace.panel, tile.images.len() * strips * pitch);
+        for c in block.clone() {
+            for (panel, image) in panel.chunks_exact_mut(strips * pitch).zip(tile.images.clone()) {
+                let planes = Planes { start: (c - block.start) * basis * STRIP, pitch: STRIP };
+                let responses = Responses { out: panel, planes, strip_pitch: pitch };
+                let plane = input_plane(geometry, call.x, image, group, c);
+                workspace.stages.analyse(isa, filters, plane, tile.rows.clone(), responses);
             }
-            if !whole {
-                for (m, image) in tile.images.clone().enumerate() {
-                    for o in 0..geometry.group_out {
-                        let start = y_plane(image, first + o) + tile.rows.start * geometry.x.output;
-                        // SAFETY: the only task with this image, group and band of rows.
-                        let out = unsafe { y.part(start..start + pixels) };
-                        out.copy_from_slice(&mixed[o * pitch + m * pixels..][..pixels]);
-                    }
-                }
-            }
-        },
-    );
+        }
+        let left = coefficients.columns(block.start * basis..block.end * basis);
+        let onto = match call.bias {
+            _ if block.start > 0 => Onto::Add,
+            Some(bias) => Onto::Bias(&bias[first..][..geometry.group_out]),
+            None => Onto::Overwrite,
+        };
+        for (panel, image) in panel.chunks_exact(strips * pitch).zip(tile.images.clone()) {
+            let start =
+                (image * geometry.channels_out() + first) * geometry.pixels_out() + tile.rows.start * geometry.x.output;
+            // SAFETY: the only task with this image, group and band of rows.
+            let out = unsafe { Output::shared(y, start, geometry.pixels_out(), onto) };
+            multiply(isa, left, Right { strips: panel, pitch, columns: pixels }, out);
+        }
+    }
 }
 
 /// Gradients of one task: some channels of one group over some images.
 struct Partial<T> {
     group: usize,
-    block: Range<usize>,
-    /// `[group_out, block · B]`.
+    channels: Range<usize>,
+    /// `[channels · B, group_out]`.
     alpha: Vec<T>,
     sigma: [f64; 2],
 }
 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let direction = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
-    let forward = direction(call.taps);
-    let adjoint = Direction::adjoint(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let tangent = call.d_taps.filter(|_| call.wanted.sigma).map(direction);
-    let (basis, pixels, wanted) = (geometry.basis(), geometry.pixels_out(), call.wanted);
-
+    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
+    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
+    let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+    let pass = BackwardPass {
+        geometry,
+        call,
+        isa,
+        forward: forward(call.taps),
+        forward_tangent: d_taps.map(forward),
+        adjoint: adjoint(call.taps),
+        adjoint_tangent: d_taps.map(adjoint),
+        mixing: mixing(geometry, call.alpha),
+    };
     let part = images_per_part(geometry.batch);
-    let tile = (TILE_PIXELS / pixels).clamp(1, part);
-    let blocks = pieces(geometry.group_in, channels_per_block(basis, tile * pixels, geometry.group_in));
+    let parts = geometry.batch.div_ceil(part).max(1);
+    // Few parts, as of a small batch, leave threads idle: then the channels are divided too.
+    let divisions = PARTS.div_ceil(parts * geometry.groups).min(geometry.group_in);
     let tasks: Vec<_> = pieces(geometry.batch, part)
         .flat_map(|images| {
-            let blocks = blocks.clone();
             (0..geometry.groups).flat_map(move |group| {
                 let images = images.clone();
-                blocks.clone().map(move |block| (images.clone(), group, block))
+                pieces(geometry.group_in, geometry.group_in.div_ceil(divisions))
+                    .map(move |channels| (images.clone(), group, channels))
             })
         })
         .collect();
 
-    let mut grad_x = if wanted.x { vec![T::ZERO; call.x.len()] } else { Vec::new() };
-    let shared_x = Disjoint::new(&mut grad_x);
+    let wanted = call.wanted;
+    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
-        .map_init(
-            || (Workspace::new(isa), [const { Vec::new() }; 3]),
-            |(workspace, [panel, grad_panel, gathered]), (images, group, block)| {
-                let rows = block.len() * basis;
-                let mut partial = Partial { group, block: block.clone(), alpha: Vec::new(), sigma: [0.0; 2] };
-                if wanted.alpha {
-                    partial.alpha.resize(geometry.group_out * rows, T::ZERO);
-                }
-                for tile in pieces(images.len(), tile) {
-                    let tile = images.start + tile.start..images.start + tile.end;
-                    let pitch = tile.len() * pixels;
-                    let upstream = gather(geometry, call.grad_y, &tile, group, gathered);
-                    panel.resize(rows * pitch, T::ZERO);
-                    if wanted.x || wanted.sigma {
-                        grad_panel.resize(rows * pitch, T::ZERO);
-                        let alpha = alpha_block(geometry, call.alpha, group, &block).transposed();
-                        multiply(grad_panel, pitch, Onto::Overwrite, alpha, upstream);
-                    }
-                    for c in block.clone() {
-                        for (m, image) in tile.clone().enumerate() {
-                            let planes = planes(geometry, c - block.start, m, pixels, pitch);
-                            let plane = input_plane(geometry, call.x, image, group, c);
-                            if wanted.alpha || wanted.sigma {
-                                workspace.analyse(&forward, plane, 0..geometry.y.output, planes, panel);
-                            }
-                            if wanted.x || wanted.sigma {
-                                workspace.synthesise_y(&adjoint, planes, grad_panel);
-                            }
-                            if wanted.x {
-                                let channel = image * geometry.channels_in() + group * geometry.group_in + c;
-                                let start = channel * geometry.pixels_in();
-                                // SAFETY: the only task with this image and channel.
-                                let out = unsafe { shared_x.part(start..start + geometry.pixels_in()) };
-                                workspace.synthesise_x(&adjoint, out);
-                            }
-                            if let Some(tangent) = &tangent {
-                                let [by_y, by_x] = workspace.sigma(tangent, plane, planes, grad_panel);
-                                partial.sigma[0] += by_y;
-                                partial.sigma[1] += by_x;
-                            }
-                        }
-                    }
-                    if wanted.alpha {
-                        let responses = Matrix::new(panel, rows, pitch, pitch);
-                        multiply(&mut partial.alpha, rows, Onto::Add, upstream, responses.transposed());
-                    }
-                }
+        .map(|(images, group, channels)| {
+            T::with_workspace(|workspace| {
+                let partial = pass.run(images, group, channels, &grad_x, workspace);
+                workspace.trim();
                 partial
-            },
-        )
+            })
+        })
         .collect();
-
-    let mut grad_alpha = if wanted.alpha { vec![T::ZERO; call.alpha.len()] } else { Vec::new() };
-    let mut sigma = [0.0; 2];
-    for partial in &partials {
-        sigma[0] += partial.sigma[0];
-        sigma[1] += partial.sigma[1];
-        let rows = partial.block.len() * basis;
-        for (o, from) in partial.alpha.chunks_exact(rows).enumerate() {
-            let row = (partial.group * geometry.group_out + o) * geometry.group_in;
-            let to = &mut grad_alpha[(row + partial.block.start) * basis..][..rows];
-            to.iter_mut().zip(from).for_each(|(to, &from)| *to += from);
-        }
-    }
     Gradients {
-        x: wanted.x.then_some(grad_x),
-        alpha: wanted.alpha.then_some(grad_alpha),
+        // SAFETY: the tasks cover every channel of every image, each synthesis writes all of its plane.
+        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
+        alpha: wanted.alpha.then(|| sum_alpha(geometry, &partials)),
         bias: None,
-        sigma: wanted.sigma.then_some(sigma),
+        sigma: wanted.sigma.then(|| {
+            partials.iter().fold([0.0; 2], |sum, partial| [sum[0] + partial.sigma[0], sum[1] + partial.sigma[1]])
+        }),
     }
 }
 
-/// The upstream gradient of a tile as `[group_out, images · pixels]`: where it lies, for one image;
-/// gathered for several.
-fn gather<'a, T: Real>(
-    geometry: &Geometry,
-    grad_y: &'a [T],
-    tile: &Range<usize>,
-    group: usize,
-    gathered: &'a mut Vec<T>,
-) -> Matrix<'a, T> {
-    let (pixels, rows) = (geometry.pixels_out(), geometry.group_out);
-    let start = |image| (image * geometry.channels_out() + group * rows) * pixels;
-    if tile.len() == 1 {
-        return Matrix::new(&grad_y[start(tile.start)..], rows, pixels, pixels);
-    }
-    let pitch = tile.len() * pixels;
-    gathered.resize(rows * pitch, T::ZERO);
-    for (m, image) in tile.clone().enumerate() {
-        let planes = grad_y[start(image)..].chunks_exact(pixels).take(rows);
-        for (o, plane) in planes.enumerate() {
-            gathered[o * pitch + m * pixels..][..pixels].copy_from_slice(plane);
+/// The transposed coefficients of each group, `[group_in · B, group_out]`.
+fn mixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+    let row = geometry.group_in * geometry.basis();
+    let group = |group: &[T]| Tiles::pack(row, geometry.group_out, |k, o| group[o * row + k]);
+    alpha.chunks_exact(geometry.group_out * row).map(group).collect()
+}
+
+/// Adds the partial sums in their order and turns them to `[channels_out, group_in, B]`.
+fn sum_alpha<T: Real>(geometry: &Geometry, partials: &[Partial<T>]) -> Vec<T> {
+    let (basis, outputs) = (geometry.basis(), geometry.group_out);
+    let row = geometry.group_in * basis;
+    let mut alpha = vec![T::ZERO; geometry.alpha_len()];
+    // `[group, group_in · B, group_out]` first: contiguous sums.
+    let mut turned = vec![T::ZERO; geometry.alpha_len()];
+    turned.par_chunks_mut((basis * outputs).max(1)).enumerate().for_each(|(channel, sum)| {
+        let (group, channel) = (channel / geometry.group_in, channel % geometry.group_in);
+        for partial in partials.iter().filter(|p| p.group == group && p.channels.contains(&channel)) {
+            let from = &partial.alpha[(channel - partial.channels.start) * basis * outputs..][..basis * outputs];
+            sum.iter_mut().zip(from).for_each(|(sum, &from)| *sum += from);
         }
+    });
+    alpha.par_chunks_mut(row).enumerate().for_each(|(o, to)| {
+        let from = &turned[o / outputs * row * outputs + o % outputs..];
+        to.iter_mut().zip(from.iter().step_by(outputs)).for_each(|(to, &from)| *to = from);
+    });
+    alpha
+}
+
+struct BackwardPass<'a, T> {
+    geometry: &'a Geometry,
+    call: &'a Backward<'a, T>,
+    isa: Isa,
+    forward: Direction<T>,
+    forward_tangent: Option<Direction<T>>,
+    adjoint: Direction<T>,
+    adjoint_tangent: Option<Direction<T>>,
+    mixing: Vec<Tiles<T>>,
+}
+
+impl<T: Real> BackwardPass<'_, T> {
+    fn run(
+        &self,
+        images: Range<usize>,
+        group: usize,
+        channels: Range<usize>,
+        grad_x: &Disjoint<'_, T>,
+        workspace: &mut super::Workspace<T>,
+    ) -> Partial<T> {
+        let (geometry, call, isa) = (self.geometry, self.call, self.isa);
+        let (basis, pixels, wanted) = (geometry.basis(), geometry.pixels_out(), call.wanted);
+        let filters = Filters { taps: &self.forward, tangent: self.forward_tangent.as_ref() };
+        let adjoint = Filters { taps: &self.adjoint, tangent: self.adjoint_tangent.as_ref() };
+        let need_planes = wanted.x || wanted.sigma;
+        let strips = pixels.div_ceil(STRIP);
+        let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
+        let per_block = channels_per_block(basis, tile * strips * STRIP, channels.len());
+        let outputs = geometry.group_out;
+        let mut partial = Partial {
+            group,
+            channels: channels.clone(),
+            alpha: vec![T::ZERO; if wanted.alpha { channels.len() * basis * outputs } else { 0 }],
+            sigma: [0.0; 2],
+        };
+        for tile in pieces(images.len(), tile) {
+            let tile = images.start + tile.start..images.start + tile.end;
+            let upstream = Source {
+                data: call.grad_y,
+                start: (tile.start * geometry.channels_out() + group * outputs) * pixels,
+                image: geometry.channels_out() * pixels,
+                images: tile.len(),
+                channels: outputs,
+                pixels,
+            };
+            let by_pixels = need_planes.then(|| pack::by_pixels(isa, upstream, &mut workspace.by_pixels));
+            let by_channels = wanted.alpha.then(|| pack::by_channels(isa, upstream, &mut workspace.by_channels));
+            for block in pieces(channels.len(), per_block) {
+                let block = channels.start + block.start..channels.start + block.end;
+                let rows = block.len() * basis;
+                // The gradient of the responses: planes with margins, those of an image together.
+                let image_planes = with_margins(rows, pixels);
+                let mixed = room(&mut workspace.mixed, if need_planes { tile.len() * image_planes } else { 0 });
+                if let Some(upstream) = by_pixels {
+                    for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
+                        clear_margins(mixed, pixels);
+                        let right = Right { strips: &upstream.strips[m * strips * upstream.pitch..], columns: pixels, ..upstream };
+                        let out = Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite);
+                        multiply(isa, self.mixing[group].rows(block.start * basis..block.end * basis), right, out);
+                    }
+                }
+                let pitch = strip_pitch(rows);
+                let panel = room(&mut workspace.panel, if wanted.alpha { tile.len() * strips * pitch } else { 0 });
+                for c in block.clone() {
+                    for (m, image) in tile.clone().enumerate() {
+                        let stages = &mut workspace.stages;
+                        let plane = input_plane(geometry, call.x, image, group, c);
+                        let first = (c - block.start) * basis;
+                        if wanted.alpha {
+                            let planes = Planes { start: first * STRIP, pitch: STRIP };
+                            let out = &mut panel[m * strips * pitch..][..strips * pitch];
+                            let responses = Responses { out, planes, strip_pitch: pitch };
+                            stages.analyse(isa, filters, plane, 0..geometry.y.output, responses);
+                        } else if wanted.sigma {
+                            stages.analyse_x(isa, filters, plane);
+                        }
+                        if need_planes {
+                            let planes = Planes { start: STRIP + first * (pixels + STRIP), pitch: pixels + STRIP };
+                            let channel = image * geometry.channels_in() + group * geometry.group_in + c;
+                            let start = channel * geometry.pixels_in();
+                            // SAFETY: the only task with this image and channel.
+                            let out = wanted.x.then(|| unsafe { grad_x.part(start..start + geometry.pixels_in()) });
+                            let mixed = &mixed[m * image_planes..][..image_planes];
+                            stages.synthesise(isa, adjoint, planes, mixed, out);
+                        }
+                        if wanted.sigma {
+                            let [by_y, by_x] = stages.sigma(isa, filters);
+                            partial.sigma[0] += by_y;
+                            partial.sigma[1] += by_x;
+                        }
+                    }
+                }
+                if let Some(upstream) = by_channels {
+                    let responses = Right { strips: panel, pitch, columns: tile.len() * strips * STRIP };
+                    let to = &mut partial.alpha[(block.start - channels.start) * basis * outputs..];
+                    multiply_pixels(isa, rows, responses, upstream, Output::new(to, outputs, Onto::Add));
+                }
+            }
+        }
+        partial
     }
-    Matrix::new(gathered, rows, pitch, pitch)
 }

@@ -4,39 +4,38 @@
 //! the upstream gradient with the adjoint filters. Cheaper where there are fewer output than input
 //! channels.
 
-use super::plane::{Direction, Planes, Workspace};
-use super::product::{Matrix, Onto, multiply};
-use super::{channels_per_block, images_per_part, pieces};
-use crate::disjoint::Disjoint;
+use super::pack::{self, Source};
+use super::placement::Direction;
+use super::plane::{Filters, Planes, Responses, clear_margins, room, with_margins};
+use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
+use super::{TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
+use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
+use crate::simd::STRIP;
 use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The coefficients as `[channels_out · B, channels_in / groups]`, the order of the mixed planes.
-fn mixing_rows<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<T> {
+/// The coefficients of each group as left operand of the product that comes first,
+/// `[group_out · B, group_in]`.
+fn mixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
-    let mut rows = Vec::with_capacity(alpha.len());
-    for coefficients in alpha.chunks_exact(inputs * basis) {
-        for b in 0..basis {
-            rows.extend((0..inputs).map(|c| coefficients[c * basis + b]));
-        }
-    }
-    rows
+    let rows = geometry.group_out * basis;
+    let group = |group: &[T]| Tiles::pack(rows, inputs, |row, c| group[(row / basis * inputs + c) * basis + row % basis]);
+    alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 
-/// The rows of a block of output channels of a group.
-fn mixing_block<'a, T>(geometry: &Geometry, mixing: &'a [T], group: usize, block: &Range<usize>) -> Matrix<'a, T> {
-    let (basis, inputs) = (geometry.basis(), geometry.group_in);
-    let start = (group * geometry.group_out + block.start) * basis * inputs;
-    Matrix::new(&mixing[start..], block.len() * basis, inputs, inputs)
-}
-
-/// The input channels of a group of one image, `[channels_in / groups, pixels]`.
-fn input_matrix<'a, T>(geometry: &Geometry, x: &'a [T], image: usize, group: usize) -> Matrix<'a, T> {
+/// The input channels of a group of some images.
+fn input<'a, T>(geometry: &Geometry, x: &'a [T], images: &Range<usize>, group: usize) -> Source<'a, T> {
     let pixels = geometry.pixels_in();
-    let start = (image * geometry.channels_in() + group * geometry.group_in) * pixels;
-    Matrix::new(&x[start..], geometry.group_in, pixels, pixels)
+    Source {
+        data: x,
+        start: (images.start * geometry.channels_in() + group * geometry.group_in) * pixels,
+        image: geometry.channels_in() * pixels,
+        images: images.len(),
+        channels: geometry.group_in,
+        pixels,
+    }
 }
 
 fn output_plane(geometry: &Geometry, image: usize, group: usize, o: usize) -> Range<usize> {
@@ -44,30 +43,67 @@ fn output_plane(geometry: &Geometry, image: usize, group: usize, o: usize) -> Ra
     plane * geometry.pixels_out()..(plane + 1) * geometry.pixels_out()
 }
 
-pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, y: &mut [T], isa: Isa) {
+/// B planes with margins for each row of `left`, from one image of `input`.
+fn mix<'a, T: Real>(
+    isa: Isa,
+    geometry: &Geometry,
+    left: Left<'_, T>,
+    rows: usize,
+    input: Right<'_, T>,
+    m: usize,
+    mixed: &'a mut Vec<T>,
+) -> &'a [T] {
+    let pixels = geometry.pixels_in();
+    let mixed = room(mixed, with_margins(rows, pixels));
+    clear_margins(mixed, pixels);
+    let strips = pixels.div_ceil(STRIP);
+    let right = Right { strips: &input.strips[m * strips * input.pitch..], columns: pixels, ..input };
+    multiply(isa, left, right, Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite));
+    mixed
+}
+
+/// The B planes of output channel `index` of a block.
+fn planes(geometry: &Geometry, index: usize) -> Planes {
+    let pitch = geometry.pixels_in() + STRIP;
+    Planes { start: STRIP + index * geometry.basis() * pitch, pitch }
+}
+
+pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
     let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let mixing = mixing_rows(geometry, call.alpha);
-    let (basis, pixels) = (geometry.basis(), geometry.pixels_in());
-    let blocks: Vec<_> = pieces(geometry.group_out, channels_per_block(basis, pixels, geometry.group_out)).collect();
-    let y = Disjoint::new(y);
-    (0..geometry.batch * geometry.groups * blocks.len()).into_par_iter().for_each_init(
-        || (Workspace::new(isa), Vec::new()),
-        |(workspace, mixed), task| {
-            let block = &blocks[task % blocks.len()];
-            let group = task / blocks.len() % geometry.groups;
-            let image = task / blocks.len() / geometry.groups;
-            mixed.resize(block.len() * basis * pixels, T::ZERO);
-            let rows = mixing_block(geometry, &mixing, group, block);
-            multiply(mixed, pixels, Onto::Overwrite, rows, input_matrix(geometry, call.x, image, group));
-            for (index, o) in block.clone().enumerate() {
-                let planes = Planes { start: index * basis * pixels, pitch: pixels };
-                workspace.synthesise_y(&direction, planes, mixed);
-                // SAFETY: the only task with this image and output channel.
-                let out = unsafe { y.part(output_plane(geometry, image, group, o)) };
-                workspace.synthesise_x(&direction, out);
+    let filters = Filters { taps: &direction, tangent: None };
+    let mixing = mixing(geometry, call.alpha);
+    let basis = geometry.basis();
+    // Images divide the work; where there are few, so do the output channels.
+    let divisions = TASKS.div_ceil(geometry.batch.max(1) * geometry.groups).min(geometry.group_out);
+    let divisions: Vec<_> = pieces(geometry.group_out, geometry.group_out.div_ceil(divisions)).collect();
+    let mut filling = Filling::new(geometry.output_len());
+    let y = filling.parts(geometry.output_len());
+    (0..geometry.batch * geometry.groups * divisions.len()).into_par_iter().for_each(|task| {
+        let outputs = &divisions[task % divisions.len()];
+        let group = task / divisions.len() % geometry.groups;
+        let image = task / divisions.len() / geometry.groups;
+        T::with_workspace(|Workspace { stages, mixed, by_pixels, .. }| {
+            let input = pack::by_pixels(isa, input(geometry, call.x, &(image..image + 1), group), by_pixels);
+            for block in pieces(outputs.len(), channels_per_block(basis, geometry.pixels_in(), outputs.len())) {
+                let block = outputs.start + block.start..outputs.start + block.end;
+                let left = mixing[group].rows(block.start * basis..block.end * basis);
+                let mixed = mix(isa, geometry, left, block.len() * basis, input, 0, mixed);
+                for (index, o) in block.enumerate() {
+                    // SAFETY: the only task with this image and output channel.
+                    let out = unsafe { y.part(output_plane(geometry, image, group, o)) };
+                    stages.synthesise(isa, filters, planes(geometry, index), mixed, Some(&mut *out));
+                    if let Some(bias) = call.bias {
+                        let bias = bias[group * geometry.group_out + o];
+                        // SAFETY: the synthesis has written the plane.
+                        out.iter_mut().for_each(|y| _ = y.write(unsafe { y.assume_init() } + bias));
+                    }
+                }
             }
-        },
-    );
+        });
+        T::with_workspace(Workspace::trim);
+    });
+    // SAFETY: the tasks cover every output channel of every image, and a synthesis writes its plane.
+    unsafe { filling.finish(geometry.output_len()) }
 }
 
 /// Gradients of one task: one group over some images.
@@ -79,70 +115,40 @@ struct Partial<T> {
 }
 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let forward = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let direction = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
-    let adjoint = direction(call.taps);
-    let tangent = call.d_taps.filter(|_| call.wanted.sigma).map(direction);
-    let mixing = mixing_rows(geometry, call.alpha);
-    let (basis, pixels, wanted) = (geometry.basis(), geometry.pixels_in(), call.wanted);
-
-    let blocks = pieces(geometry.group_out, channels_per_block(basis, pixels, geometry.group_out));
+    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
+    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
+    let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+    let pass = BackwardPass {
+        geometry,
+        call,
+        isa,
+        forward: forward(call.taps),
+        forward_tangent: d_taps.map(forward),
+        adjoint: adjoint(call.taps),
+        adjoint_tangent: d_taps.map(adjoint),
+        mixing: mixing(geometry, call.alpha),
+        unmixing: unmixing(geometry, call.alpha),
+    };
     let tasks: Vec<_> = pieces(geometry.batch, images_per_part(geometry.batch))
         .flat_map(|images| (0..geometry.groups).map(move |group| (images.clone(), group)))
         .collect();
-
-    let mut grad_x = if wanted.x { vec![T::ZERO; call.x.len()] } else { Vec::new() };
-    let shared_x = Disjoint::new(&mut grad_x);
+    let wanted = call.wanted;
+    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
-        .map_init(
-            || (Workspace::new(isa), Vec::new(), Vec::new()),
-            |(workspace, panel, mixed), (images, group)| {
-                let mut partial = Partial { group, mixing: Vec::new(), sigma: [0.0; 2] };
-                if wanted.alpha {
-                    partial.mixing.resize(geometry.group_out * basis * geometry.group_in, T::ZERO);
-                }
-                for (image, block) in images.flat_map(|image| blocks.clone().map(move |block| (image, block))) {
-                    let rows = block.len() * basis;
-                    let input = input_matrix(geometry, call.x, image, group);
-                    let coefficients = mixing_block(geometry, &mixing, group, &block);
-                    panel.resize(rows * pixels, T::ZERO);
-                    if tangent.is_some() {
-                        mixed.resize(rows * pixels, T::ZERO);
-                        multiply(mixed, pixels, Onto::Overwrite, coefficients, input);
-                    }
-                    for (index, o) in block.clone().enumerate() {
-                        let planes = Planes { start: index * basis * pixels, pitch: pixels };
-                        let upstream = &call.grad_y[output_plane(geometry, image, group, o)];
-                        workspace.analyse(&adjoint, upstream, 0..geometry.y.input, planes, panel);
-                        if let Some(tangent) = &tangent {
-                            workspace.synthesise_y(&forward, planes, mixed);
-                            let [by_y, by_x] = workspace.sigma(tangent, upstream, planes, mixed);
-                            partial.sigma[0] += by_y;
-                            partial.sigma[1] += by_x;
-                        }
-                    }
-                    let responses = Matrix::new(panel, rows, pixels, pixels);
-                    if wanted.alpha {
-                        let start = block.start * basis * geometry.group_in;
-                        let out = &mut partial.mixing[start..];
-                        multiply(out, geometry.group_in, Onto::Add, responses, input.transposed());
-                    }
-                    if wanted.x {
-                        let start = (image * geometry.channels_in() + group * geometry.group_in) * pixels;
-                        // SAFETY: the only task with this image and group.
-                        let out = unsafe { shared_x.part(start..start + geometry.group_in * pixels) };
-                        multiply(out, pixels, Onto::Add, coefficients.transposed(), responses);
-                    }
-                }
+        .map(|(images, group)| {
+            T::with_workspace(|workspace| {
+                let partial = pass.run(images, group, &grad_x, workspace);
+                workspace.trim();
                 partial
-            },
-        )
+            })
+        })
         .collect();
 
+    let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let mut grad_alpha = if wanted.alpha { vec![T::ZERO; call.alpha.len()] } else { Vec::new() };
     let mut sigma = [0.0; 2];
-    let inputs = geometry.group_in;
     for partial in &partials {
         sigma[0] += partial.sigma[0];
         sigma[1] += partial.sigma[1];
@@ -154,9 +160,103 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         }
     }
     Gradients {
-        x: wanted.x.then_some(grad_x),
+        // SAFETY: the tasks cover every image and group, and the first block's product writes all channels.
+        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
         alpha: wanted.alpha.then_some(grad_alpha),
         bias: None,
         sigma: wanted.sigma.then_some(sigma),
+    }
+}
+
+/// The transposed coefficients of each group, `[group_in, group_out · B]`.
+fn unmixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+    let (basis, inputs) = (geometry.basis(), geometry.group_in);
+    let rows = geometry.group_out * basis;
+    let group = |group: &[T]| Tiles::pack(inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
+    alpha.chunks_exact(rows * inputs).map(group).collect()
+}
+
+struct BackwardPass<'a, T> {
+    geometry: &'a Geometry,
+    call: &'a Backward<'a, T>,
+    isa: Isa,
+    forward: Direction<T>,
+    forward_tangent: Option<Direction<T>>,
+    adjoint: Direction<T>,
+    adjoint_tangent: Option<Direction<T>>,
+    mixing: Vec<Tiles<T>>,
+    unmixing: Vec<Tiles<T>>,
+}
+
+impl<T: Real> BackwardPass<'_, T> {
+    fn run(
+        &self,
+        images: Range<usize>,
+        group: usize,
+        grad_x: &Disjoint<'_, T>,
+        workspace: &mut Workspace<T>,
+    ) -> Partial<T> {
+        let (geometry, call, isa) = (self.geometry, self.call, self.isa);
+        let (basis, pixels, inputs, wanted) = (geometry.basis(), geometry.pixels_in(), geometry.group_in, call.wanted);
+        let adjoint = Filters { taps: &self.adjoint, tangent: self.adjoint_tangent.as_ref() };
+        let forward = Filters { taps: &self.forward, tangent: self.forward_tangent.as_ref() };
+        let need_responses = wanted.x || wanted.alpha;
+        let strips = pixels.div_ceil(STRIP);
+        let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
+        let per_block = channels_per_block(basis, tile * strips * STRIP, geometry.group_out);
+        let mut partial = Partial { group, mixing: Vec::new(), sigma: [0.0; 2] };
+        if wanted.alpha {
+            partial.mixing.resize(geometry.group_out * basis * inputs, T::ZERO);
+        }
+        let Workspace { stages, panel, mixed, by_pixels, by_channels } = workspace;
+        for tile in pieces(images.len(), tile) {
+            let tile = images.start + tile.start..images.start + tile.end;
+            let source = input(geometry, call.x, &tile, group);
+            let by_pixels = wanted.sigma.then(|| pack::by_pixels(isa, source, by_pixels));
+            let by_channels = wanted.alpha.then(|| pack::by_channels(isa, source, by_channels));
+            for block in pieces(geometry.group_out, per_block) {
+                let rows = block.len() * basis;
+                let pitch = strip_pitch(rows);
+                let panel = room(panel, if need_responses { tile.len() * strips * pitch } else { 0 });
+                for (m, image) in tile.clone().enumerate() {
+                    let mixed = by_pixels.map(|input| {
+                        let left = self.mixing[group].rows(block.start * basis..block.end * basis);
+                        mix(isa, geometry, left, rows, input, m, mixed)
+                    });
+                    for (index, o) in block.clone().enumerate() {
+                        let upstream = &call.grad_y[output_plane(geometry, image, group, o)];
+                        if need_responses {
+                            let planes = Planes { start: index * basis * STRIP, pitch: STRIP };
+                            let out = &mut panel[m * strips * pitch..][..strips * pitch];
+                            let responses = Responses { out, planes, strip_pitch: pitch };
+                            stages.analyse(isa, adjoint, upstream, 0..geometry.y.input, responses);
+                        } else {
+                            stages.analyse_x(isa, adjoint, upstream);
+                        }
+                        if let Some(mixed) = &mixed {
+                            stages.synthesise(isa, forward, planes(geometry, index), mixed, None);
+                            let [by_y, by_x] = stages.sigma(isa, adjoint);
+                            partial.sigma[0] += by_y;
+                            partial.sigma[1] += by_x;
+                        }
+                    }
+                    if wanted.x {
+                        let onto = if block.start == 0 { Onto::Overwrite } else { Onto::Add };
+                        let start = (image * geometry.channels_in() + group * inputs) * pixels;
+                        // SAFETY: the only task with this image and group.
+                        let out = unsafe { Output::shared(grad_x, start, pixels, onto) };
+                        let left = self.unmixing[group].columns(block.start * basis..block.end * basis);
+                        let right = Right { strips: &panel[m * strips * pitch..], pitch, columns: pixels };
+                        multiply(isa, left, right, out);
+                    }
+                }
+                if let Some(input) = by_channels {
+                    let responses = Right { strips: panel, pitch, columns: tile.len() * strips * STRIP };
+                    let to = &mut partial.mixing[block.start * basis * inputs..];
+                    multiply_pixels(isa, rows, responses, input, Output::new(to, inputs, Onto::Add));
+                }
+            }
+        }
+        partial
     }
 }

@@ -12,11 +12,15 @@ mod cost;
 mod filter_then_mix;
 mod fir;
 mod mix_then_filter;
+mod pack;
+mod placement;
 mod plane;
 mod product;
+mod workspace;
 
 pub use crate::isa::Isa;
 pub use cost::LoopOrder;
+pub(crate) use workspace::Workspace;
 
 use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real};
 use rayon::prelude::*;
@@ -30,28 +34,20 @@ pub struct Options {
     pub isa: Isa,
 }
 
-/// Computes the layer. `y` is `[batch, channels_out, height_out, width_out]` and is overwritten.
+/// Computes the layer: `[batch, channels_out, height_out, width_out]`.
 ///
 /// # Errors
-/// A slice whose length is not that of its shape. `y` is then untouched.
+/// A slice whose length is not that of its shape.
 pub fn forward<T: Real>(
     geometry: &Geometry,
     call: &Forward<'_, T>,
-    y: &mut [T],
     options: Options,
-) -> Result<(), KernelError> {
-    call.check(geometry, y)?;
-    match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
-        LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, y, options.isa),
-        LoopOrder::MixThenFilter => mix_then_filter::forward(geometry, call, y, options.isa),
-    }
-    if let Some(bias) = call.bias {
-        y.par_chunks_mut(geometry.pixels_out()).enumerate().for_each(|(plane, y)| {
-            let bias = bias[plane % geometry.channels_out()];
-            y.iter_mut().for_each(|y| *y += bias);
-        });
-    }
-    Ok(())
+) -> Result<Vec<T>, KernelError> {
+    call.check(geometry)?;
+    Ok(match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
+        LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, options.isa),
+        LoopOrder::MixThenFilter => mix_then_filter::forward(geometry, call, options.isa),
+    })
 }
 
 /// Computes the gradients that are wanted.
@@ -86,6 +82,10 @@ fn by_bias<T: Real>(geometry: &Geometry, grad_y: &[T]) -> Vec<T> {
 /// Elements of a block of responses: 1 MiB of f32. With a tile of 1,024 pixels that is 256 rows,
 /// enough for the product to reach its rate, and it stays in a second-level cache.
 const BLOCK: usize = 1 << 18;
+
+/// Fewest pieces of a pass: what keeps the threads of common machines busy at batch 1. A constant, so that
+/// results do not depend on the machine.
+const TASKS: usize = 16;
 
 /// Pixels below which several images share a product: its packing costs the same for 49 columns as
 /// for a few hundred.

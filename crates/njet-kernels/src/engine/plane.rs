@@ -1,145 +1,15 @@
 //! The filters over one plane: all responses of a channel, and the adjoint.
-//!
-//! A pass goes in one of two directions between the grid of the input and the grid of the output.
-//! Each is described, for each axis, by a [`Placement`]: where the samples of the source land in a
-//! line of zeros, which outputs are read off it. So padding, stride, border and the adjoint of all
-//! three are one piece of code:
-//!
-//! | direction | source → result | sample `i` lands at | result `o` starts at | taps |
-//! |---|---|---|---|---|
-//! | forward | input → output | `pad + i` | `o · stride` | as they are |
-//! | adjoint | output → input | `2R − pad + i · stride` | `o` | read backwards |
 
-use super::fir::{Bank, LANES, Line};
+use super::fir::Strips;
+use super::placement::Direction;
+use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
-use crate::isa::{Body, Isa};
+use crate::isa::Isa;
+use crate::simd::{STRIP, VectorBody, Vectors};
 use crate::sum::sum;
-use crate::{Axis, Real, Taps};
+use crate::Real;
+use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// How one axis of a source grid becomes one axis of a result grid.
-#[derive(Debug, Clone, Copy)]
-struct Placement {
-    /// Samples of the source.
-    source: usize,
-    /// Where sample 0 lands; it may lie before the line.
-    offset: isize,
-    /// Distance between neighbouring samples.
-    spread: usize,
-    /// Length of the line.
-    line: usize,
-    /// Results.
-    result: usize,
-    /// Distance between the starts of neighbouring results.
-    keep: usize,
-}
-
-impl Placement {
-    fn forward(axis: &Axis) -> Self {
-        Self {
-            source: axis.input,
-            offset: axis.pad as isize,
-            spread: 1,
-            line: (axis.output - 1) * axis.stride + axis.taps(),
-            result: axis.output,
-            keep: axis.stride,
-        }
-    }
-
-    fn adjoint(axis: &Axis) -> Self {
-        Self {
-            source: axis.output,
-            offset: 2 * axis.radius as isize - axis.pad as isize,
-            spread: axis.stride,
-            line: axis.input + 2 * axis.radius,
-            result: axis.input,
-            keep: 1,
-        }
-    }
-
-    /// Place of sample `i` in the line; those outside meet no result.
-    #[inline(always)]
-    fn place(&self, i: usize) -> Option<usize> {
-        let at = self.offset + (i * self.spread) as isize;
-        (0..self.line as isize).contains(&at).then_some(at as usize)
-    }
-
-    /// The sample at place `at` of the line, if one landed there.
-    #[inline(always)]
-    fn sample_at(&self, at: usize) -> Option<usize> {
-        let distance = usize::try_from(at as isize - self.offset).ok()?;
-        (distance.is_multiple_of(self.spread) && distance / self.spread < self.source).then(|| distance / self.spread)
-    }
-
-    /// Results of the line before those that fall between are dropped.
-    fn dense(&self) -> usize {
-        (self.result - 1) * self.keep + 1
-    }
-
-    /// Lays `samples` into `line`, zeros elsewhere.
-    #[inline(always)]
-    fn lay<T: Real>(&self, samples: &[T], line: &mut [T]) {
-        let line = &mut line[..self.line];
-        if self.spread > 1 {
-            line.fill(T::ZERO);
-            for (i, &sample) in samples.iter().enumerate() {
-                if let Some(at) = self.place(i) {
-                    line[at] = sample;
-                }
-            }
-            return;
-        }
-        let skip = (-self.offset).max(0) as usize;
-        let start = (self.offset.max(0) as usize).min(self.line);
-        let count = self.source.saturating_sub(skip).min(self.line - start);
-        line[..start].fill(T::ZERO);
-        if count > 0 {
-            line[start..start + count].copy_from_slice(&samples[skip..skip + count]);
-        }
-        line[start + count..].fill(T::ZERO);
-    }
-
-    /// Copies every `keep`-th of `dense` into `out`.
-    #[inline(always)]
-    fn thin<T: Real>(&self, dense: &[T], out: &mut [T]) {
-        for (o, &value) in out.iter_mut().zip(dense.iter().step_by(self.keep)) {
-            *o = value;
-        }
-    }
-}
-
-/// The filters of a layer in one direction.
-#[derive(Debug, Clone)]
-pub(super) struct Direction<T> {
-    order: usize,
-    y: Placement,
-    x: Placement,
-    taps_y: Bank<T>,
-    taps_x: Bank<T>,
-}
-
-impl<T: Real> Direction<T> {
-    pub(super) fn forward(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
-        Self {
-            order,
-            y: Placement::forward(&y.trimmed()),
-            x: Placement::forward(&x.trimmed()),
-            taps_y: Bank::new(taps.y, order + 1, y.dead_taps()),
-            taps_x: Bank::new(taps.x, order + 1, x.dead_taps()),
-        }
-    }
-
-    pub(super) fn adjoint(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
-        let forward = Self::forward(order, y, x, taps);
-        Self {
-            y: Placement::adjoint(&y.trimmed()),
-            x: Placement::adjoint(&x.trimmed()),
-            taps_y: forward.taps_y.flipped(),
-            taps_x: forward.taps_x.flipped(),
-            ..forward
-        }
-    }
-}
 
 /// B planes inside a larger array: plane `b` starts at `start + b · pitch`.
 #[derive(Debug, Clone, Copy)]
@@ -155,126 +25,226 @@ impl Planes {
     }
 }
 
-/// Intermediate lines and planes of one thread. The two stages of a pass leave their first halves
-/// here, where [`sigma`](Workspace::sigma) reads them.
+/// The filters of a layer and, where the gradient of σ is wanted, their derivatives by σ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filters<'a, T> {
+    pub(super) taps: &'a Direction<T>,
+    pub(super) tangent: Option<&'a Direction<T>>,
+}
+
+/// Intermediate lines and planes of one thread. The two directions of a pass leave their first halves
+/// here, where [`sigma`](Stages::sigma) reads them.
 #[derive(Debug)]
-pub(super) struct Workspace<T> {
-    isa: Isa,
-    /// Padded lines along x.
+pub(super) struct Stages<T> {
+    /// One or a few rows between margins.
     lines: Vec<T>,
-    /// Unthinned or derivative results.
+    /// Results between strides.
     scratch: Vec<T>,
-    /// The source filtered along x, `[order + 1, rows of the line along y, width of the result]`.
-    along_x: Vec<T>,
-    /// Padded planes on their way through the filter along y.
-    padded: Vec<T>,
-    /// Responses filtered and summed along y, `[order + 1, height of the result, width of the source]`.
-    along_y: Vec<T>,
+    /// The analysed plane filtered along x with the taps, `[order + 1, slots, width]` with margins;
+    fields: Vec<T>,
+    /// with their derivatives, `[order + 1, slots, width]`.
+    tangent_fields: Vec<T>,
+    /// Rows of the plane that `fields` has, as slots, and those between that hold samples.
+    slots: Range<usize>,
+    spread: usize,
+    /// Planes with rows of zeros between their rows, where there is a stride.
+    spread_rows: Vec<T>,
+    /// The synthesised planes filtered and summed along y with the taps, `[order + 1, rows, width]`;
+    sums: Vec<T>,
+    /// with their derivatives.
+    tangent_sums: Vec<T>,
+}
+
+impl<T> Default for Stages<T> {
+    fn default() -> Self {
+        Self {
+            lines: Vec::new(),
+            scratch: Vec::new(),
+            fields: Vec::new(),
+            tangent_fields: Vec::new(),
+            slots: 0..0,
+            spread: 1,
+            spread_rows: Vec::new(),
+            sums: Vec::new(),
+            tangent_sums: Vec::new(),
+        }
+    }
 }
 
 /// Makes `buffer` at least `len` long and hands out that much. Contents are whatever was there.
 #[inline(always)]
-fn room<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+pub(super) fn room<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
     if buffer.len() < len {
         buffer.resize(len, T::ZERO);
     }
     &mut buffer[..len]
 }
 
-impl<T: Real> Workspace<T> {
-    pub(super) fn new(isa: Isa) -> Self {
-        Self {
-            isa,
-            lines: Vec::new(),
-            scratch: Vec::new(),
-            along_x: Vec::new(),
-            padded: Vec::new(),
-            along_y: Vec::new(),
-        }
-    }
+/// Elements of `count` planes of `area` elements with margins before, between and after.
+pub(super) fn with_margins(count: usize, area: usize) -> usize {
+    count * (area + STRIP) + STRIP
+}
 
-    /// All responses of `plane` at the result rows `rows`: plane `b` of `planes` in `out` becomes
-    /// basis function `b` correlated with `plane`.
+/// Clears the margins of [`with_margins`].
+#[inline(always)]
+pub(super) fn clear_margins<T: Real>(planes: &mut [T], area: usize) {
+    planes.chunks_mut(area + STRIP).for_each(|plane| plane[..STRIP].fill(T::ZERO));
+}
+
+/// Where the responses of [`Stages::analyse`] go.
+pub(super) struct Responses<'a, T> {
+    pub(super) out: &'a mut [T],
+    pub(super) planes: Planes,
+    /// Elements between strips of pixels.
+    pub(super) strip_pitch: usize,
+}
+
+impl<T: Real> Stages<T> {
+    /// All responses of `plane` at the result rows `rows`.
     pub(super) fn analyse(
         &mut self,
-        direction: &Direction<T>,
+        isa: Isa,
+        filters: Filters<'_, T>,
         plane: &[T],
         rows: Range<usize>,
-        planes: Planes,
-        out: &mut [T],
+        responses: Responses<'_, T>,
     ) {
-        self.isa.run(Analyse { workspace: self, direction, plane, rows, planes, out });
+        T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: Some(responses) });
     }
 
-    /// First half of the adjoint of [`analyse`](Self::analyse), kept inside: the planes filtered along
-    /// y and summed over the orders along y.
-    pub(super) fn synthesise_y(&mut self, direction: &Direction<T>, planes: Planes, source: &[T]) {
-        self.isa.run(SynthesiseY { workspace: self, direction, planes, source });
+    /// The first half of [`analyse`](Self::analyse), all rows: what [`sigma`](Self::sigma) needs of it.
+    pub(super) fn analyse_x(&mut self, isa: Isa, filters: Filters<'_, T>, plane: &[T]) {
+        let rows = 0..filters.taps.y.result;
+        T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: None });
     }
 
-    /// Second half: along x, into `out`.
-    pub(super) fn synthesise_x(&mut self, direction: &Direction<T>, out: &mut [T]) {
-        self.isa.run(SynthesiseX { workspace: self, direction, out });
+    /// The adjoint of [`analyse`](Self::analyse): B planes, each with a margin of zeros before and after,
+    /// are filtered and summed into `out`.
+    pub(super) fn synthesise(
+        &mut self,
+        isa: Isa,
+        filters: Filters<'_, T>,
+        planes: Planes,
+        source: &[T],
+        out: Option<&mut [MaybeUninit<T>]>,
+    ) {
+        T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out });
     }
 
-    /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the responses are those of
-    /// `plane` in the direction `tangent` (which holds the derivatives of the taps). The last
-    /// `analyse` must have been of `plane`, all rows, and the last `synthesise_y` of `upstream`.
-    pub(super) fn sigma(&mut self, tangent: &Direction<T>, plane: &[T], planes: Planes, upstream: &[T]) -> [f64; 2] {
-        self.isa.run(Sigma { workspace: self, tangent, plane, planes, upstream })
+    /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the last `analyse` (or
+    /// `analyse_x`), of all rows, was of the plane that responds, and the last `synthesise` of the
+    /// upstream planes; or the other way round. Both with tangents.
+    ///
+    /// Along x the plane under the derivative taps meets the upstream planes summed along y; along y
+    /// the plane filtered along x meets the upstream planes under the derivative taps.
+    pub(super) fn sigma(&self, isa: Isa, filters: Filters<'_, T>) -> [f64; 2] {
+        let (y, width) = (filters.taps.y, filters.taps.x.result);
+        let area = y.source * width;
+        let field = self.slots.len() * width + STRIP;
+        let [mut by_y, mut by_x] = [0.0; 2];
+        let dot = |a, b| isa.run(Dot { a, b });
+        for j in 0..=filters.taps.order {
+            let (fields, tangents) = (&self.fields[j * field + STRIP..], &self.tangent_fields[j * field..]);
+            let (sums, tangent_sums) = (&self.sums[j * area..][..area], &self.tangent_sums[j * area..][..area]);
+            if self.spread == 1 {
+                let rows = self.slots.start * width..self.slots.end * width;
+                by_y += dot(&fields[..rows.len()], &tangent_sums[rows.clone()]);
+                by_x += dot(&tangents[..rows.len()], &sums[rows]);
+            } else {
+                for row in 0..y.source {
+                    let slot = row * self.spread;
+                    if self.slots.contains(&slot) {
+                        let at = (slot - self.slots.start) * width;
+                        by_y += dot(&fields[at..][..width], &tangent_sums[row * width..][..width]);
+                        by_x += dot(&tangents[at..][..width], &sums[row * width..][..width]);
+                    }
+                }
+            }
+        }
+        [by_y, by_x]
+    }
+}
+
+struct Dot<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+}
+
+impl<T: Real> crate::isa::Body for Dot<'_, T> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> f64 {
+        sum(self.a, self.b, |a, b| a * b)
     }
 }
 
 struct Analyse<'a, T> {
-    workspace: &'a mut Workspace<T>,
-    direction: &'a Direction<T>,
+    stages: &'a mut Stages<T>,
+    filters: Filters<'a, T>,
     plane: &'a [T],
     rows: Range<usize>,
-    planes: Planes,
-    out: &'a mut [T],
+    responses: Option<Responses<'a, T>>,
 }
 
-impl<T: Real> Body for Analyse<'_, T> {
+impl<T: Real> VectorBody<T> for Analyse<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Self { workspace, direction, plane, rows, planes, out } = self;
-        let (y, x, orders) = (&direction.y, &direction.x, direction.order + 1);
+    fn run<V: Vectors<T>, const R: usize>(self, v: V) {
+        let Self { stages, filters: Filters { taps, tangent }, plane, rows, responses } = self;
+        let (y, x, orders) = (&taps.y, &taps.x, taps.order + 1);
         let width = x.result;
-        // The lines that the wanted rows read.
-        let first = rows.start * y.keep;
-        let count = (rows.len() - 1) * y.keep + 2 * direction.taps_y.radius() + 1;
-        let area = count * width;
-        let along_x = room(&mut workspace.along_x, orders * area + LANES);
-        let line = room(&mut workspace.lines, x.line + LANES);
-        for v in 0..count {
-            match y.sample_at(first + v) {
-                Some(row) => {
-                    x.lay(&plane[row * x.source..][..x.source], line);
-                    filter_line::<T, FUSED>(direction, line, &mut workspace.scratch, |n| n * area + v * width, along_x);
+        let slots = y.read(&rows, taps.taps_y.radius());
+        let area = slots.len() * width;
+        let fields = room(&mut stages.fields, with_margins(orders, area));
+        let tangents = room(&mut stages.tangent_fields, if tangent.is_some() { with_margins(orders, area) } else { 0 });
+        let line = room(&mut stages.lines, x.slots() + 2 * STRIP);
+        for (v_row, slot) in slots.clone().enumerate() {
+            // Order `n` of this row; what is written past a row's end the next row overwrites.
+            let start = |n| n * (area + STRIP) + v_row * width;
+            if slot % y.spread == 0 {
+                x.lay(&plane[slot / y.spread * x.source..][..x.source], line);
+                filter_line::<T, V, R>(v, taps, line, &mut stages.scratch, |n| STRIP + start(n), fields);
+                if let Some(tangent) = tangent {
+                    filter_line::<T, V, R>(v, tangent, line, &mut stages.scratch, start, tangents);
                 }
-                None => (0..orders).for_each(|n| along_x[n * area + v * width..][..width].fill(T::ZERO)),
+            } else {
+                (0..orders).for_each(|n| fields[STRIP + start(n)..][..width].fill(T::ZERO));
             }
         }
+        clear_margins(fields, area);
+        (stages.slots, stages.spread) = (slots.clone(), y.spread);
+        let Some(Responses { out, planes, strip_pitch }) = responses else {
+            return;
+        };
+        let out = Strips::apart(out, strip_pitch);
         for j in 0..orders {
-            let source = &along_x[j * area..];
+            let origin = STRIP + j * (area + STRIP);
             let start = |i| planes.at(i, j);
             if y.keep == 1 {
-                let line = Line { source, step: width, len: rows.len() * width };
-                direction.taps_y.analyse::<FUSED>(line, orders - j, start, out);
+                let line = y.line(&slots, rows.start, width, rows.len() * width);
+                taps.taps_y.analyse::<V, R>(v, line, fields, origin, orders - j, start, &out);
             } else {
-                for r in 0..rows.len() {
-                    let line = Line { source: &source[r * y.keep * width..], step: width, len: width };
-                    direction.taps_y.analyse::<FUSED>(line, orders - j, |i| start(i) + r * width, out);
+                // Rows between strides are left out, so that rows do not follow one another; strips do,
+                // and the results are put in order afterwards.
+                let pitch = width.next_multiple_of(STRIP);
+                let scratch = room(&mut stages.scratch, (orders - j) * pitch);
+                for (r, row) in rows.clone().enumerate() {
+                    let line = y.line(&slots, row, width, width);
+                    let row_out = Strips::apart(scratch, STRIP);
+                    taps.taps_y.analyse::<V, R>(v, line, fields, origin, orders - j, |i| i * pitch, &row_out);
+                    for i in 0..orders - j {
+                        out.scatter(start(i), r * width, &scratch[i * pitch..][..width]);
+                    }
                 }
             }
         }
     }
 }
 
-/// Every order along x of one padded line, into `out` from `start(order)` on.
+/// Every order along x of one laid line, into `out` from `start(order)` on.
 #[inline(always)]
-fn filter_line<T: Real, const FUSED: bool>(
+fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
+    v: V,
     direction: &Direction<T>,
     line: &[T],
     scratch: &mut Vec<T>,
@@ -283,137 +253,98 @@ fn filter_line<T: Real, const FUSED: bool>(
 ) {
     let (x, orders) = (&direction.x, direction.order + 1);
     let dense = x.dense();
-    let source = Line { source: line, step: 1, len: dense };
+    let described = x.line(&(0..x.slots()), 0, 1, dense);
     if x.keep == 1 {
-        direction.taps_x.analyse::<FUSED>(source, orders, start, out);
+        direction.taps_x.analyse::<V, R>(v, described, line, STRIP, orders, start, &Strips::plain(out));
     } else {
-        let scratch = room(scratch, orders * dense);
-        direction.taps_x.analyse::<FUSED>(source, orders, |n| n * dense, scratch);
+        // Whole strips, so that no order is written over another's beginning.
+        let pitch = dense.next_multiple_of(STRIP);
+        let scratch = room(scratch, orders * pitch);
+        let strips = Strips::plain(scratch);
+        direction.taps_x.analyse::<V, R>(v, described, line, STRIP, orders, |n| n * pitch, &strips);
         for n in 0..orders {
-            x.thin(&scratch[n * dense..][..dense], &mut out[start(n)..][..x.result]);
+            thin(&scratch[n * pitch..][..dense], x.keep, as_uninit(&mut out[start(n)..][..x.result]));
         }
     }
 }
 
-struct SynthesiseY<'a, T> {
-    workspace: &'a mut Workspace<T>,
-    direction: &'a Direction<T>,
+/// Copies every `keep`-th of `dense` into `out`.
+#[inline(always)]
+fn thin<T: Real>(dense: &[T], keep: usize, out: &mut [MaybeUninit<T>]) {
+    for (o, &value) in out.iter_mut().zip(dense.iter().step_by(keep)) {
+        o.write(value);
+    }
+}
+
+struct Synthesise<'a, T> {
+    stages: &'a mut Stages<T>,
+    filters: Filters<'a, T>,
     planes: Planes,
     source: &'a [T],
+    out: Option<&'a mut [MaybeUninit<T>]>,
 }
 
-impl<T: Real> Body for SynthesiseY<'_, T> {
+impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Self { workspace, direction, planes, source } = self;
-        let (y, orders, width) = (&direction.y, direction.order + 1, direction.x.source);
-        let padded_area = y.line * width;
-        let padded = room(&mut workspace.padded, orders * padded_area + LANES);
+    fn run<V: Vectors<T>, const R: usize>(self, v: V) {
+        let Self { stages, filters: Filters { taps, tangent }, planes, source, out } = self;
+        let (y, x, orders, width) = (&taps.y, &taps.x, taps.order + 1, taps.x.source);
         let area = y.result * width;
-        let along_y = room(&mut workspace.along_y, orders * area + LANES);
-        // Rows are laid into the padded plane as samples are into a line.
+        let sums = room(&mut stages.sums, orders * area);
+        let tangent_sums = room(&mut stages.tangent_sums, if tangent.is_some() { orders * area } else { 0 });
+        let slots = 0..y.slots();
+        let spread_area = slots.len() * width;
         for j in 0..orders {
-            for i in 0..orders - j {
-                let plane = &source[planes.at(i, j)..][..y.source * width];
-                let padded = &mut padded[i * padded_area..][..padded_area];
-                for (v, row) in padded.chunks_exact_mut(width).enumerate() {
-                    match y.sample_at(v) {
-                        Some(r) => row.copy_from_slice(&plane[r * width..][..width]),
-                        None => row.fill(T::ZERO),
+            let (rows, origins): (&[T], _) = if y.spread == 1 {
+                (source, None)
+            } else {
+                let rows = room(&mut stages.spread_rows, with_margins(orders, spread_area));
+                rows.fill(T::ZERO);
+                for i in 0..orders - j {
+                    let plane = &source[planes.at(i, j)..][..y.source * width];
+                    let rows = &mut rows[STRIP + i * (spread_area + STRIP)..][..spread_area];
+                    for (row, samples) in rows.chunks_exact_mut(width).step_by(y.spread).zip(plane.chunks_exact(width)) {
+                        row.copy_from_slice(samples);
                     }
                 }
-            }
-            let out = &mut along_y[j * area..][..area];
-            let runs = if y.keep == 1 { 1 } else { y.result };
-            let len = area / runs;
-            for r in 0..runs {
-                let line = Line { source: &padded[r * y.keep * width..], step: width, len };
-                let out = &mut out[r * len..][..len];
-                direction.taps_y.synthesise::<FUSED>(line, orders - j, |i| i * padded_area, out);
-            }
-        }
-    }
-}
-
-struct SynthesiseX<'a, T> {
-    workspace: &'a mut Workspace<T>,
-    direction: &'a Direction<T>,
-    out: &'a mut [T],
-}
-
-impl<T: Real> Body for SynthesiseX<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Self { workspace, direction, out } = self;
-        let (y, x, orders) = (&direction.y, &direction.x, direction.order + 1);
-        let area = y.result * x.source;
-        let dense = x.dense();
-        let lines = room(&mut workspace.lines, orders * x.line + LANES);
-        let scratch = room(&mut workspace.scratch, dense);
-        for (r, out) in out.chunks_exact_mut(x.result).enumerate() {
-            for (j, line) in lines.chunks_exact_mut(x.line).take(orders).enumerate() {
-                x.lay(&workspace.along_y[j * area + r * x.source..][..x.source], line);
-            }
-            let line = Line { source: lines, step: 1, len: dense };
-            let out_dense = if x.keep == 1 { &mut *out } else { &mut *scratch };
-            direction.taps_x.synthesise::<FUSED>(line, orders, |j| j * x.line, out_dense);
-            if x.keep > 1 {
-                x.thin(scratch, out);
-            }
-        }
-    }
-}
-
-struct Sigma<'a, T> {
-    workspace: &'a mut Workspace<T>,
-    tangent: &'a Direction<T>,
-    plane: &'a [T],
-    planes: Planes,
-    upstream: &'a [T],
-}
-
-impl<T: Real> Body for Sigma<'_, T> {
-    type Output = [f64; 2];
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) -> [f64; 2] {
-        let Self { workspace, tangent, plane, planes, upstream } = self;
-        let (y, x, orders) = (&tangent.y, &tangent.x, tangent.order + 1);
-        let width = x.result;
-        let [mut by_y, mut by_x] = [0.0; 2];
-        // Along y: the lines filtered along x meet the derivative taps.
-        let line_area = y.line * width;
-        let area = y.result * width;
-        let runs = if y.keep == 1 { 1 } else { y.result };
-        let len = area / runs;
-        let scratch = room(&mut workspace.scratch, orders * len.max(x.dense()).max(width));
-        for j in 0..orders {
-            for r in 0..runs {
-                let source = &workspace.along_x[j * line_area + r * y.keep * width..];
-                tangent.taps_y.analyse::<FUSED>(Line { source, step: width, len }, orders - j, |i| i * len, scratch);
-                for i in 0..orders - j {
-                    by_y += dot(&scratch[i * len..][..len], &upstream[planes.at(i, j) + r * len..][..len]);
+                (rows, Some(spread_area + STRIP))
+            };
+            let origin = |i| origins.map_or_else(|| planes.at(i, j), |pitch| STRIP + i * pitch);
+            let both = [(Some(taps), &mut *sums), (tangent, &mut *tangent_sums)];
+            for (direction, sums) in both {
+                let Some(direction) = direction else { continue };
+                let out = &mut sums[j * area..][..area];
+                let runs = if y.keep == 1 { 1 } else { y.result };
+                let len = area / runs;
+                for r in 0..runs {
+                    let line = y.line(&slots, r, width, len);
+                    let out = Strips::plain(&mut out[r * len..][..len]);
+                    direction.taps_y.synthesise::<V, R>(v, line, rows, origin, orders - j, &out);
                 }
             }
         }
-        // Along x: the upstream planes summed along y meet the source under the derivative taps.
-        let lines = room(&mut workspace.lines, x.line + LANES);
-        let filtered = room(&mut workspace.padded, orders * width);
-        let along_y_area = y.source * width;
-        for row in 0..y.source {
-            x.lay(&plane[row * x.source..][..x.source], lines);
-            filter_line::<T, FUSED>(tangent, lines, &mut workspace.scratch, |n| n * width, filtered);
+        let Some(out) = out else {
+            return;
+        };
+        let dense = x.dense();
+        let pitch = x.slots() + STRIP;
+        let lines = room(&mut stages.lines, orders * pitch + STRIP);
+        let described = x.line(&(0..x.slots()), 0, 1, dense);
+        for r in 0..y.result {
             for j in 0..orders {
-                let upstream = &workspace.along_y[j * along_y_area + row * width..][..width];
-                by_x += dot(&filtered[j * width..][..width], upstream);
+                x.lay(&sums[j * area + r * width..][..width], &mut lines[j * pitch..]);
+            }
+            let out = &mut out[r * x.result..];
+            if x.keep == 1 {
+                let out = Strips::uninit(out);
+                taps.taps_x.synthesise::<V, R>(v, described, lines, |j| STRIP + j * pitch, orders, &out);
+            } else {
+                let scratch = room(&mut stages.scratch, dense);
+                let strips = Strips::plain(scratch);
+                taps.taps_x.synthesise::<V, R>(v, described, lines, |j| STRIP + j * pitch, orders, &strips);
+                thin(scratch, x.keep, &mut out[..x.result]);
             }
         }
-        [by_y, by_x]
     }
-}
-
-#[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    sum(a, b, |a, b| a * b)
 }

@@ -70,17 +70,15 @@ impl Layer {
         let forward = Forward { taps, alpha: &alpha, bias: Some(&bias), x: &x };
         let d_taps = Some(Taps { y: &d_taps, x: &d_taps });
         let backward = Backward { taps, d_taps, alpha: &alpha, x: &x, grad_y: &grad_y, wanted: Wanted::ALL };
-        // Every output must be overwritten, so the buffer starts as nonsense.
-        let mut y = vec![T::from_f64(f64::NAN); self.geometry.output_len()];
-        let gradients: Gradients<T> = match path {
-            Implementation::Reference => {
-                reference::forward(&self.geometry, &forward, &mut y).unwrap();
-                reference::backward(&self.geometry, &backward).unwrap()
-            }
-            Implementation::Engine(options) => {
-                engine::forward(&self.geometry, &forward, &mut y, options).unwrap();
-                engine::backward(&self.geometry, &backward, options).unwrap()
-            }
+        let (y, gradients): (Vec<T>, Gradients<T>) = match path {
+            Implementation::Reference => (
+                reference::forward(&self.geometry, &forward).unwrap(),
+                reference::backward(&self.geometry, &backward).unwrap(),
+            ),
+            Implementation::Engine(options) => (
+                engine::forward(&self.geometry, &forward, options).unwrap(),
+                engine::backward(&self.geometry, &backward, options).unwrap(),
+            ),
         };
         Results {
             y: back(&y),
@@ -121,7 +119,7 @@ pub fn engines() -> Vec<Options> {
     let orders = [LoopOrder::FilterThenMix, LoopOrder::MixThenFilter];
     orders
         .into_iter()
-        .flat_map(|order| [Isa::Best, Isa::Portable].map(|isa| Options { loop_order: Some(order), isa }))
+        .flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: Some(order), isa }))
         .collect()
 }
 

@@ -1,0 +1,116 @@
+//! How one axis of a grid becomes one axis of another, in either direction.
+//!
+//! | direction | source → result | sample `i` in slot | centre tap of result 0 over slot | taps |
+//! |---|---|---|---|---|
+//! | forward | input → output | `i` | `R − pad` | as they are |
+//! | adjoint | output → input | `i · stride` | `pad − R` | read backwards |
+//!
+//! Slots are neighbouring input pixels; those between samples hold zero. So padding, stride, border
+//! and the adjoint of all three are one piece of code.
+
+use super::fir::{Bank, Line};
+use crate::simd::STRIP;
+use crate::{Axis, Real, Taps};
+use std::ops::Range;
+
+/// One axis in one direction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    /// Samples of the source.
+    pub(super) source: usize,
+    /// Slots between neighbouring samples.
+    pub(super) spread: usize,
+    /// Results.
+    pub(super) result: usize,
+    /// Slots between neighbouring results.
+    pub(super) keep: usize,
+    /// The slot under the centre tap of result 0.
+    centre: isize,
+}
+
+impl Placement {
+    fn forward(axis: &Axis) -> Self {
+        let centre = axis.radius as isize - axis.pad as isize;
+        Self { source: axis.input, spread: 1, result: axis.output, keep: axis.stride, centre }
+    }
+
+    fn adjoint(axis: &Axis) -> Self {
+        let centre = axis.pad as isize - axis.radius as isize;
+        Self { source: axis.output, spread: axis.stride, result: axis.input, keep: 1, centre }
+    }
+
+    /// Slots from the first sample to the last.
+    pub(super) fn slots(&self) -> usize {
+        (self.source - 1) * self.spread + 1
+    }
+
+    /// Results of a line before those that fall between are dropped.
+    pub(super) fn dense(&self) -> usize {
+        (self.result - 1) * self.keep + 1
+    }
+
+    /// The slots that the results `wanted` read with taps of `radius`.
+    pub(super) fn read(&self, wanted: &Range<usize>, radius: usize) -> Range<usize> {
+        let over = |result: usize| self.centre + (result * self.keep) as isize;
+        let radius = radius as isize;
+        let clip = |slot: isize| slot.clamp(0, self.slots() as isize) as usize;
+        let start = clip(over(wanted.start) - radius);
+        start..clip(over(wanted.end - 1) + radius + 1).max(start)
+    }
+
+    /// The line of slots `slots`, each `step` elements wide, for `len` outputs from result `first` on.
+    pub(super) fn line(&self, slots: &Range<usize>, first: usize, step: usize, len: usize) -> Line {
+        let centre = self.centre + (first * self.keep) as isize - slots.start as isize;
+        Line { step, samples: slots.len(), centre, len }
+    }
+
+    /// Lays one row of samples into `line` between margins of zeros.
+    #[inline(always)]
+    pub(super) fn lay<T: Real>(&self, samples: &[T], line: &mut [T]) {
+        let slots = self.slots();
+        line[..STRIP].fill(T::ZERO);
+        line[STRIP + slots..][..STRIP].fill(T::ZERO);
+        let line = &mut line[STRIP..][..slots];
+        if self.spread == 1 {
+            line.copy_from_slice(&samples[..slots]);
+        } else {
+            line.fill(T::ZERO);
+            for (slot, &sample) in line.iter_mut().step_by(self.spread).zip(samples) {
+                *slot = sample;
+            }
+        }
+    }
+}
+
+/// The filters of a layer in one direction.
+#[derive(Debug, Clone)]
+pub(super) struct Direction<T> {
+    pub(super) order: usize,
+    pub(super) y: Placement,
+    pub(super) x: Placement,
+    pub(super) taps_y: Bank<T>,
+    pub(super) taps_x: Bank<T>,
+}
+
+impl<T: Real> Direction<T> {
+    pub(super) fn forward(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
+        Self {
+            order,
+            y: Placement::forward(&y.trimmed()),
+            x: Placement::forward(&x.trimmed()),
+            taps_y: Bank::new(taps.y, order + 1, y.dead_taps()),
+            taps_x: Bank::new(taps.x, order + 1, x.dead_taps()),
+        }
+    }
+
+    pub(super) fn adjoint(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
+        let forward = Self::forward(order, y, x, taps);
+        Self {
+            y: Placement::adjoint(&y.trimmed()),
+            x: Placement::adjoint(&x.trimmed()),
+            taps_y: forward.taps_y.flipped(),
+            taps_x: forward.taps_x.flipped(),
+            ..forward
+        }
+    }
+}

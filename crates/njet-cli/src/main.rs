@@ -27,6 +27,8 @@ enum Command {
     Inspect(commands::inspect::Inspect),
     /// List the known data, or describe one
     Data(commands::data::Data),
+    /// Measure the speed of layers and networks on this machine
+    Bench(Box<commands::bench::Bench>),
 }
 
 /// The command line was wrong: nothing was tried.
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Data(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

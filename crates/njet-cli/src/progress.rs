@@ -25,23 +25,23 @@ impl Display {
         Self { terminal: std::io::stderr().is_terminal(), last: Instant::now(), epochs: 0 }
     }
 
-    fn write(&self, text: &str) {
-        // Whoever closed standard error does not want to know.
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-
     fn clear(&self) {
         if self.terminal {
-            self.write("\r\x1b[K");
+            write("\r\x1b[K");
         }
     }
+}
+
+fn write(text: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 impl Observer for Display {
     fn started(&mut self, config: &RunConfig, parameters: usize, images: [usize; 3], done: usize) {
         self.epochs = config.epochs;
         let [train, validation, test] = images.map(|n| grouped(n as u64));
-        self.write(&format!(
+        write(&format!(
             "{} with {} layers, {} parameters, on {}: {train} images to train, {validation} to validate, {test} to test\n",
             config.model.arch,
             config.model.layer,
@@ -49,7 +49,7 @@ impl Observer for Display {
             config.data.source,
         ));
         if done > 0 {
-            self.write(&format!("going on after epoch {done} of {}\n", config.epochs));
+            write(&format!("going on after epoch {done} of {}\n", config.epochs));
         }
     }
 
@@ -69,15 +69,15 @@ impl Observer for Display {
             duration(progress.seconds_left),
         );
         self.clear();
-        self.write(&line);
+        write(&line);
         if !self.terminal {
-            self.write("\n");
+            write("\n");
         }
     }
 
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         self.clear();
-        self.write(&format!(
+        write(&format!(
             "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s\n",
             record.epoch,
             self.epochs,
@@ -88,7 +88,51 @@ impl Observer for Display {
             record.seconds,
         ));
         if !record.sigma.is_empty() {
-            self.write(&format!("    {}\n", scales(record)));
+            write(&format!("    {}\n", scales(record)));
+        }
+    }
+}
+
+/// How far a list of pieces of work is, on standard error.
+#[derive(Debug)]
+pub struct Pieces {
+    terminal: bool,
+    start: Instant,
+    last: Option<Instant>,
+    done: usize,
+    all: usize,
+}
+
+impl Pieces {
+    /// For `all` pieces, of which none is done.
+    pub fn new(all: usize) -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), start: Instant::now(), last: None, done: 0, all }
+    }
+
+    /// Says which piece begins. The time left is that of pieces as long as those before.
+    pub fn begin(&mut self, what: &str) {
+        let number = self.done + 1;
+        let left = match self.done {
+            0 => String::new(),
+            done => {
+                let each = self.start.elapsed().as_secs_f64() / done as f64;
+                format!("  about {} left", duration(each * (self.all - done) as f64))
+            }
+        };
+        self.done += 1;
+        if self.terminal {
+            write(&format!("\r\x1b[K{number}/{}  {what}{left}", self.all));
+        } else if self.last.is_none_or(|last| last.elapsed() >= PLAIN) {
+            self.last = Some(Instant::now());
+            crate::say(format_args!("{number}/{}  {what}{left}", self.all));
+        }
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.terminal {
+            write("\r\x1b[K");
         }
     }
 }

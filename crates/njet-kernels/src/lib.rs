@@ -13,7 +13,8 @@
 //!   functions, then one matrix product mixes them (or, where that is cheaper, the product comes
 //!   first and the filters after; see [`LoopOrder`]).
 //!
-//! [`batch_norm`] and [`average_pool`] have what stands between such layers.
+//! [`batch_norm`] and [`average_pool`] have what stands between such layers. [`peak`] measures what the machine could
+//! do at best.
 //!
 //! ```
 //! use njet_kernels::{AxisConfig, Geometry, GeometryConfig, Forward, Taps, engine};
@@ -43,6 +44,7 @@ pub mod engine;
 mod error;
 mod geometry;
 mod isa;
+pub mod peak;
 mod real;
 pub mod reference;
 mod simd;

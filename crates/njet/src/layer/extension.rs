@@ -129,8 +129,7 @@ fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTenso
         x: T::slice(&x),
     };
     let geometry = &call.geometry;
-    let mut y = vec![T::ZERO; geometry.output_len()];
-    engine::forward(geometry, &arguments, &mut y, Options::default())
+    let y = engine::forward(geometry, &arguments, Options::default())
         .unwrap_or_else(|error| panic!("N-jet layer: {error}"));
     let shape = [x.shape()[0], geometry.channels_out(), geometry.y().output(), geometry.x().output()];
     FlexTensor::from_data(TensorData::new(y, shape))

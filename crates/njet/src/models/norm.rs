@@ -130,9 +130,8 @@ mod fused {
             epsilon: f64,
         ) -> FlexTensor {
             let [x, gamma, beta, moments] = [x, gamma, beta, moments].map(|t| t.to_contiguous());
-            let mut y = vec![0.0; floats(&x).len()];
             let norm = norm(&gamma, &beta, &moments, epsilon);
-            shapes_fit(batch_norm::forward(&shape(&x), &norm, floats(&x), &mut y));
+            let y = shapes_fit(batch_norm::forward(&shape(&x), &norm, floats(&x)));
             FlexTensor::from_data(TensorData::new(y, x.shape()))
         }
     }

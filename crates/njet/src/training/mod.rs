@@ -34,5 +34,6 @@ pub use config::{
 };
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
+pub use optimizer::optimizer;
 pub use run::{RunDirectory, load_model};
 pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};

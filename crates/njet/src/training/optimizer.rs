@@ -1,6 +1,6 @@
 //! The optimiser and the schedule, with σ in a group of its own.
 
-use super::config::{OptimizerKind, RunConfig, ScheduleKind};
+use super::config::{OptimizerConfig, OptimizerKind, RunConfig, ScheduleKind};
 use crate::models::{Classifier, Convolution};
 use burn::module::{ParamGroup, ParamId};
 use burn::optim::lr_scheduler::LrSchedulerConfig;
@@ -24,9 +24,9 @@ fn weights(model: &Classifier) -> ParamGroup {
     ParamGroup::from_ids(ids)
 }
 
-/// The optimiser for `model`.
-pub(super) fn optimizer(config: &RunConfig, model: &Classifier) -> ModuleOptimizer {
-    let settings = &config.optimizer;
+/// The optimiser for `model`, as the [`Trainer`](super::Trainer) uses it: weight decay on the coefficients and weights
+/// alone. The learning rates are no part of it; each step is given its own.
+pub fn optimizer(settings: &OptimizerConfig, model: &Classifier) -> ModuleOptimizer {
     match settings.kind {
         OptimizerKind::Adamw => {
             let adamw = |decay: f64| {

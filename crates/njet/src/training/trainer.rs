@@ -148,9 +148,9 @@ impl<'a> Trainer<'a> {
         device.seed(Random::for_stream(config.seed, Stream::Weights, 0).next_u64());
         let model = run.init_model(config, &device)?.materialize();
         let steps_per_epoch = self.training.len().div_ceil(config.batch_size);
-        let restored = checkpoint::load(run, model.clone(), |model| optimizer(config, model))?;
+        let restored = checkpoint::load(run, model.clone(), |model| optimizer(&config.optimizer, model))?;
         let (mut model, mut optimizer, mut state) =
-            restored.unwrap_or_else(|| (model.clone(), optimizer(config, &model), State::default()));
+            restored.unwrap_or_else(|| (model.clone(), optimizer(&config.optimizer, &model), State::default()));
         let mut schedule = schedule(config, &model, steps_per_epoch);
         for _ in 0..state.steps {
             schedule.step();

@@ -260,7 +260,11 @@ impl<T: Real> BackwardPass<'_, T> {
                 if let Some(upstream) = by_pixels {
                     for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
                         clear_margins(mixed, pixels);
-                        let right = Right { strips: &upstream.strips[m * strips * upstream.pitch..], columns: pixels, ..upstream };
+                        let right = Right {
+                            strips: &upstream.strips[m * strips * upstream.pitch..],
+                            columns: pixels,
+                            ..upstream
+                        };
                         let out = Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite);
                         multiply(isa, self.mixing[group].rows(block.start * basis..block.end * basis), right, out);
                     }

@@ -13,6 +13,9 @@
 //! lie in several rows leaves out only what no row needs: therefore [`STRIP`] zeros must stand before
 //! and after the samples.
 
+// Lanes and registers are indexed together in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use crate::Real;
 use crate::simd::{STRIP, Vectors};
 use std::marker::PhantomData;
@@ -20,18 +23,45 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Orders filtered in one pass. Four accumulators of two registers, the two folded samples and a tap
-/// fit the sixteen registers of AVX2; more would spill.
+/// fit the sixteen registers of AVX2; more would spill. Even, so that each pass begins with an even order.
 const PASS: usize = 4;
 
-/// Runs a pass over the orders, [`PASS`] at a time.
+/// Runs `$pass` over the fields `$j` and their orders, at most `$most` at a time from `$first` on, with
+/// the number of orders `$J` known when it is compiled.
 macro_rules! in_passes {
-    ($bank:ident.$pass:ident($v:ident, $line:expr, $orders:ident, $start:ident, $($rest:expr),*)) => {
-        for first in (0..$orders).step_by(PASS) {
-            match $orders - first {
-                1 => $bank.$pass::<V, R, 1>($v, $line, first, std::array::from_fn(|n| $start(first + n)), $($rest),*),
-                2 => $bank.$pass::<V, R, 2>($v, $line, first, std::array::from_fn(|n| $start(first + n)), $($rest),*),
-                3 => $bank.$pass::<V, R, 3>($v, $line, first, std::array::from_fn(|n| $start(first + n)), $($rest),*),
-                _ => $bank.$pass::<V, R, 4>($v, $line, first, std::array::from_fn(|n| $start(first + n)), $($rest),*),
+    ($most:ident, $fields:expr, $orders:expr, |$j:ident, $first:ident, $J:ident| $pass:expr) => {
+        macro_rules! pass {
+            ($field:expr, $from:expr, $count:expr) => {{
+                const $J: usize = $count;
+                let ($j, $first): (usize, usize) = ($field, $from);
+                $pass
+            }};
+        }
+        match ($fields, $orders(0), $orders($fields - 1)) {
+            // Jets of order 1 and 2, and one field of order 1 and 2: straight code.
+            (2, 2, 1) => {
+                pass!(0, 0, 2);
+                pass!(1, 0, 1);
+            }
+            (3, 3, 1) => {
+                pass!(0, 0, 3);
+                pass!(1, 0, 2);
+                pass!(2, 0, 1);
+            }
+            (1, 2, 2) => pass!(0, 0, 2),
+            (1, 3, 3) => pass!(0, 0, 3),
+            _ => {
+                for field in 0..$fields {
+                    let orders: usize = $orders(field);
+                    for from in (0..orders).step_by($most) {
+                        match (orders - from).min($most) {
+                            1 => pass!(field, from, 1),
+                            2 => pass!(field, from, 2),
+                            3 => pass!(field, from, 3),
+                            _ => pass!(field, from, $most),
+                        }
+                    }
+                }
             }
         }
     };
@@ -59,36 +89,64 @@ pub(super) struct Line {
     pub(super) len: usize,
 }
 
-/// The taps of a strip that meet samples.
+/// The taps of a strip that meet samples: the centre, then distances 1 … `both` on both sides.
 struct Span {
-    /// Whether the centre tap does.
-    centre: bool,
-    /// Distances 1 … `both` do on both sides,
     both: usize,
-    /// these only before, as distances,
+    /// What else there is, or that there is no centre: rare but at borders.
+    border: Option<Border>,
+}
+
+/// Taps that meet samples on one side only.
+struct Border {
+    centre: bool,
+    /// Distances before the centre,
     before: Range<usize>,
-    /// and these only after.
+    /// and after it.
     after: Range<usize>,
 }
 
 impl Line {
-    /// Of the strip that starts at output `o`, with outputs `o` and `o + STRIP − 1` in mind.
+    /// The strips of the outputs: the first output of each, and the taps that meet samples.
     #[inline(always)]
-    fn span(&self, o: usize, radius: usize) -> Span {
+    fn strips(self, radius: usize) -> impl Iterator<Item = (usize, Span)> {
+        let (mut row, mut column) = (0, 0);
+        (0..self.len).step_by(STRIP).map(move |o| {
+            // Counted, not divided: a division costs as much as some taps.
+            let (mut last, mut end) = (row, column + STRIP - 1);
+            if self.step == 1 {
+                (last, end) = (o + STRIP - 1, 0);
+            }
+            while end >= self.step {
+                (last, end) = (last + 1, end - self.step);
+            }
+            let span = self.span(row, last, radius);
+            column += STRIP;
+            if self.step == 1 {
+                (row, column) = (o + STRIP, 0);
+            }
+            while column >= self.step {
+                (row, column) = (row + 1, column - self.step);
+            }
+            (o, span)
+        })
+    }
+
+    /// Of a strip with outputs over the samples from `centre + first` to `centre + last`.
+    #[inline(always)]
+    fn span(&self, first: usize, last: usize, radius: usize) -> Span {
         let radius = radius as isize;
-        let first = self.centre + (o / self.step) as isize;
-        let last = self.centre + ((o + STRIP - 1) / self.step) as isize;
+        let (first, last) = (self.centre + first as isize, self.centre + last as isize);
         // The last output reads the farthest before, the first output the farthest after.
         let low = (-radius).max(-last);
         let high = radius.min(self.samples as isize - 1 - first);
+        if low == -high && high >= 0 {
+            return Span { both: high as usize, border: None };
+        }
         let both = (-low).min(high).max(0);
         let distances = |from: isize, to: isize| from.max(both + 1) as usize..(to + 1).max(0) as usize;
-        Span {
-            centre: low <= 0 && high >= 0,
-            both: both as usize,
-            before: distances(-high, -low),
-            after: distances(low, high),
-        }
+        let border =
+            Border { centre: low <= 0 && high >= 0, before: distances(-high, -low), after: distances(low, high) };
+        Span { both: both as usize, border: Some(border) }
     }
 
     /// The element under the centre tap of output `o`, relative to sample 0.
@@ -101,13 +159,17 @@ impl Line {
     /// sample 0 stands at `origin`. See the module: no strip reads further than that.
     #[inline(always)]
     fn check(&self, origin: usize, available: usize) {
-        assert!(origin >= STRIP && origin + self.samples * self.step + STRIP <= available, "a line without its margins");
+        assert!(
+            origin >= STRIP && origin + self.samples * self.step + STRIP <= available,
+            "a line without its margins"
+        );
     }
 }
 
 /// Where filtered lines go: output `o` to element `o % STRIP` of strip `o / STRIP`. The last strip of
-/// a line is written in full where the slice has room for it, with nonsense after the line's end.
-pub(super) struct Strips<'a, T> {
+/// a line is written in full where the slice has room for it, with nonsense after the line's end. `WHOLE`:
+/// there is always room.
+pub(super) struct Strips<'a, T, const WHOLE: bool> {
     to: *mut T,
     available: usize,
     /// Elements between neighbouring strips.
@@ -115,33 +177,38 @@ pub(super) struct Strips<'a, T> {
     borrow: PhantomData<&'a mut [T]>,
 }
 
-impl<'a, T: Real> Strips<'a, T> {
+impl<'a, T: Real> Strips<'a, T, false> {
     /// One strip after another.
     pub(super) fn plain(out: &'a mut [T]) -> Self {
-        Self::apart(out, STRIP)
-    }
-
-    /// Strips that stand `pitch` elements apart.
-    pub(super) fn apart(out: &'a mut [T], pitch: usize) -> Self {
-        Self { to: out.as_mut_ptr(), available: out.len(), pitch, borrow: PhantomData }
+        Self { to: out.as_mut_ptr(), available: out.len(), pitch: STRIP, borrow: PhantomData }
     }
 
     /// One strip after another, in memory that holds nothing yet.
     pub(super) fn uninit(out: &'a mut [MaybeUninit<T>]) -> Self {
         Self { to: out.as_mut_ptr().cast(), available: out.len(), pitch: STRIP, borrow: PhantomData }
     }
+}
 
+impl<'a, T: Real> Strips<'a, T, true> {
+    /// Strips that stand `pitch` elements apart, each with room for all of [`STRIP`].
+    pub(super) fn apart(out: &'a mut [T], pitch: usize) -> Self {
+        Self { to: out.as_mut_ptr(), available: out.len(), pitch, borrow: PhantomData }
+    }
+}
+
+impl<T: Real, const WHOLE: bool> Strips<'_, T, WHOLE> {
     #[inline(always)]
     fn check(&self, start: usize, len: usize) {
         let last = (len.max(1) - 1) / STRIP;
-        assert!(start + last * self.pitch + len - last * STRIP <= self.available, "a filtered line reaches past its slice");
+        let room = if WHOLE { STRIP } else { len - last * STRIP };
+        assert!(start + last * self.pitch + room <= self.available, "a filtered line reaches past its slice");
     }
 
     /// Elements of strip `o / STRIP` that can be written, at most STRIP.
     #[inline(always)]
     fn reach(&self, start: usize, o: usize) -> (usize, usize) {
         let at = start + o / STRIP * self.pitch;
-        (at, (self.available - at).min(STRIP))
+        (at, if WHOLE { STRIP } else { (self.available - at).min(STRIP) })
     }
 
     /// # Safety
@@ -172,6 +239,29 @@ impl<'a, T: Real> Strips<'a, T> {
         unsafe {
             strip.as_mut_ptr().copy_from_nonoverlapping(self.to.add(at), reach);
             std::array::from_fn(|r| v.load(strip.as_ptr().add(r * V::LANES)))
+        }
+    }
+
+    /// Stores, or adds to what is there.
+    ///
+    /// # Safety
+    /// As for `store`, and if `add` as for `load`.
+    #[inline(always)]
+    unsafe fn put<V: Vectors<T>, const R: usize>(
+        &self,
+        v: V,
+        start: usize,
+        o: usize,
+        mut values: [V::V; R],
+        add: bool,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if add {
+                let before = self.load::<V, R>(v, start, o);
+                (0..R).for_each(|r| values[r] = v.add(values[r], before[r]));
+            }
+            self.store(v, start, o, &values);
         }
     }
 
@@ -216,179 +306,197 @@ impl<T: Real> Bank<T> {
         v.splat(unsafe { *self.half.get_unchecked(t * self.orders + n) })
     }
 
-    /// Strip `start(n)` of `out` and those after it become `Σ_t g_n(t) · source[o + t · step]` for
-    /// `n < orders`; sample 0 stands at `source[origin]`.
+    /// For every field `j < fields` and order `n < orders(j)`, the strips from `start(n, j)` on become
+    /// `Σ_t g_n(t) · field_j[o + t · step]`; sample 0 of field `j` stands at `source[origin(j)]`.
     #[inline(always)]
-    pub(super) fn analyse<V: Vectors<T>, const R: usize>(
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn analyse<V: Vectors<T>, const R: usize, const WHOLE: bool>(
         &self,
         v: V,
         line: Line,
         source: &[T],
-        origin: usize,
-        orders: usize,
-        start: impl Fn(usize) -> usize,
-        out: &Strips<'_, T>,
+        fields: usize,
+        origin: impl Fn(usize) -> usize,
+        orders: impl Fn(usize) -> usize,
+        start: impl Fn(usize, usize) -> usize,
+        out: &Strips<'_, T, WHOLE>,
     ) {
-        line.check(origin, source.len());
-        assert!(orders <= self.orders);
-        (0..orders).for_each(|n| out.check(start(n), line.len));
-        in_passes!(self.analyse_pass(v, line, orders, start, &source[origin..], out));
-    }
-
-    #[inline(always)]
-    fn analyse_pass<V: Vectors<T>, const R: usize, const J: usize>(
-        &self,
-        v: V,
-        line: Line,
-        first: usize,
-        starts: [usize; J],
-        source: &[T],
-        out: &Strips<'_, T>,
-    ) {
-        for o in (0..line.len).step_by(STRIP) {
-            let span = line.span(o, self.radius);
-            let centre = source.as_ptr().wrapping_offset(line.element(o));
-            // SAFETY: `analyse` has checked the line with its margins, and `span` leaves out all taps
-            // that would read beyond them.
-            let load = |offset: isize, r: usize| unsafe { v.load(centre.offset(offset).add(r * V::LANES)) };
-            let mut sums = [[v.splat(T::ZERO); R]; J];
-            if span.centre {
-                for r in 0..R {
-                    let sample = load(0, r);
-                    for n in (0..J).step_by(2) {
-                        sums[n][r] = v.mul_add(sample, self.tap(v, 0, first + n), sums[n][r]);
-                    }
+        for j in 0..fields {
+            line.check(origin(j), source.len());
+            assert!(orders(j) <= self.orders);
+            (0..orders(j)).for_each(|n| out.check(start(n, j), line.len));
+        }
+        for (o, span) in line.strips(self.radius) {
+            in_passes!(PASS, fields, orders, |j, first, J| {
+                let centre = source.as_ptr().wrapping_add(origin(j)).wrapping_offset(line.element(o));
+                // SAFETY: the lines have been checked with their margins, and `span` leaves out all
+                // taps that would read beyond them; the outputs have been checked too.
+                unsafe {
+                    let sums = self.analyse_strip::<V, R, J>(v, centre, &span, line.step, first);
+                    (0..J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n]));
                 }
-            }
-            for t in 1..=span.both {
-                let taps: [V::V; J] = std::array::from_fn(|n| self.tap(v, t, first + n));
-                let distance = (t * line.step) as isize;
-                for r in 0..R {
-                    let (after, before) = (load(distance, r), load(-distance, r));
-                    let even = v.add(after, before);
-                    for n in (0..J).step_by(2) {
-                        sums[n][r] = v.mul_add(even, taps[n], sums[n][r]);
-                    }
-                    if J > 1 {
-                        let odd = v.sub(after, before);
-                        for n in (1..J).step_by(2) {
-                            sums[n][r] = v.mul_add(odd, taps[n], sums[n][r]);
-                        }
-                    }
-                }
-            }
-            for t in span.after {
-                for r in 0..R {
-                    let sample = load((t * line.step) as isize, r);
-                    for n in 0..J {
-                        sums[n][r] = v.mul_add(sample, self.tap(v, t, first + n), sums[n][r]);
-                    }
-                }
-            }
-            for t in span.before {
-                for r in 0..R {
-                    let sample = load(-((t * line.step) as isize), r);
-                    let minus = v.sub(v.splat(T::ZERO), sample);
-                    for n in 0..J {
-                        let sample = if n % 2 == 0 { sample } else { minus };
-                        sums[n][r] = v.mul_add(sample, self.tap(v, t, first + n), sums[n][r]);
-                    }
-                }
-            }
-            for n in 0..J {
-                // SAFETY: checked by `analyse`.
-                unsafe { out.store(v, starts[n], o, &sums[n]) };
-            }
+            });
         }
     }
 
-    /// `out[o] = Σ_n Σ_t g_n(t) · source_n[o + t · step]` for `n < orders`; sample 0 of line `n` stands
-    /// at `source[origin(n)]`.
     #[inline(always)]
-    pub(super) fn synthesise<V: Vectors<T>, const R: usize>(
+    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize>(
         &self,
         v: V,
-        line: Line,
-        source: &[T],
-        origin: impl Fn(usize) -> usize,
-        orders: usize,
-        out: &Strips<'_, T>,
-    ) {
-        assert!(orders <= self.orders);
-        (0..orders).for_each(|n| line.check(origin(n), source.len()));
-        out.check(0, line.len);
-        in_passes!(self.synthesise_pass(v, line, orders, origin, source, out));
-    }
-
-    #[inline(always)]
-    fn synthesise_pass<V: Vectors<T>, const R: usize, const J: usize>(
-        &self,
-        v: V,
-        line: Line,
+        centre: *const T,
+        span: &Span,
+        step: usize,
         first: usize,
-        origins: [usize; J],
-        source: &[T],
-        out: &Strips<'_, T>,
-    ) {
-        for o in (0..line.len).step_by(STRIP) {
-            let span = line.span(o, self.radius);
-            let centres = origins.map(|origin| source.as_ptr().wrapping_add(origin).wrapping_offset(line.element(o)));
-            // SAFETY: as in `analyse_pass`.
-            let load = |n: usize, offset: isize, r: usize| unsafe { v.load(centres[n].offset(offset).add(r * V::LANES)) };
-            // One sum an order: a single one would wait for each multiply-add to finish.
-            let mut sums = [[v.splat(T::ZERO); R]; J];
-            if span.centre {
+    ) -> [[V::V; R]; J] {
+        // SAFETY: the caller's promise.
+        let load = |at: *const T, r: usize| unsafe { v.load(at.wrapping_add(r * V::LANES)) };
+        let mut sums = [[v.splat(T::ZERO); R]; J];
+        if span.border.as_ref().is_none_or(|border| border.centre) {
+            for r in 0..R {
+                let sample = load(centre, r);
                 for n in (0..J).step_by(2) {
-                    let tap = self.tap(v, 0, first + n);
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(n, 0, r), tap, sums[n][r]);
+                    sums[n][r] = v.mul_add(sample, self.tap(v, 0, first + n), sums[n][r]);
+                }
+            }
+        }
+        let (mut after, mut before) = (centre, centre);
+        for t in 1..=span.both {
+            (after, before) = (after.wrapping_add(step), before.wrapping_sub(step));
+            let taps: [V::V; J] = std::array::from_fn(|n| self.tap(v, t, first + n));
+            for r in 0..R {
+                let (after, before) = (load(after, r), load(before, r));
+                let even = v.add(after, before);
+                for n in (0..J).step_by(2) {
+                    sums[n][r] = v.mul_add(even, taps[n], sums[n][r]);
+                }
+                if J > 1 {
+                    let odd = v.sub(after, before);
+                    for n in (1..J).step_by(2) {
+                        sums[n][r] = v.mul_add(odd, taps[n], sums[n][r]);
                     }
                 }
             }
-            for t in 1..=span.both {
-                let distance = (t * line.step) as isize;
+        }
+        if let Some(border) = &span.border {
+            for t in border.after.clone() {
+                let at = centre.wrapping_add(t * step);
                 for n in 0..J {
                     let tap = self.tap(v, t, first + n);
                     for r in 0..R {
-                        let (after, before) = (load(n, distance, r), load(n, -distance, r));
-                        let folded = if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) };
-                        sums[n][r] = v.mul_add(folded, tap, sums[n][r]);
+                        sums[n][r] = v.mul_add(load(at, r), tap, sums[n][r]);
                     }
                 }
             }
-            for t in span.after {
-                for n in 0..J {
-                    let tap = self.tap(v, t, first + n);
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(n, (t * line.step) as isize, r), tap, sums[n][r]);
-                    }
-                }
-            }
-            for t in span.before {
+            for t in border.before.clone() {
+                let at = centre.wrapping_sub(t * step);
                 for n in 0..J {
                     let tap = self.tap(v, t, first + n);
                     let tap = if n % 2 == 0 { tap } else { v.sub(v.splat(T::ZERO), tap) };
                     for r in 0..R {
-                        sums[n][r] = v.mul_add(load(n, -((t * line.step) as isize), r), tap, sums[n][r]);
+                        sums[n][r] = v.mul_add(load(at, r), tap, sums[n][r]);
                     }
                 }
-            }
-            let mut total = sums[0];
-            for sum in &sums[1..] {
-                for r in 0..R {
-                    total[r] = v.add(total[r], sum[r]);
-                }
-            }
-            // SAFETY: checked by `synthesise`.
-            unsafe {
-                if first > 0 {
-                    let before = out.load::<V, R>(v, 0, o);
-                    for r in 0..R {
-                        total[r] = v.add(total[r], before[r]);
-                    }
-                }
-                out.store(v, 0, o, &total);
             }
         }
+        sums
+    }
+
+    /// For every field `j < fields`, the strips of `out` from `start(j)` on become
+    /// `Σ_n Σ_t g_n(t) · line_nj[o + t · step]` over `n < orders(j)`; sample 0 of line `n, j` stands at
+    /// `source[origin(n, j)]`.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn synthesise<V: Vectors<T>, const R: usize, const WHOLE: bool>(
+        &self,
+        v: V,
+        line: Line,
+        source: &[T],
+        fields: usize,
+        origin: impl Fn(usize, usize) -> usize,
+        orders: impl Fn(usize) -> usize,
+        start: impl Fn(usize) -> usize,
+        out: &Strips<'_, T, WHOLE>,
+    ) {
+        for j in 0..fields {
+            assert!(orders(j) <= self.orders);
+            (0..orders(j)).for_each(|n| line.check(origin(n, j), source.len()));
+            out.check(start(j), line.len);
+        }
+        for (o, span) in line.strips(self.radius) {
+            in_passes!(PASS, fields, orders, |j, first, J| {
+                let centres: [_; J] = std::array::from_fn(|n| {
+                    source.as_ptr().wrapping_add(origin(first + n, j)).wrapping_offset(line.element(o))
+                });
+                // SAFETY: as in `analyse`.
+                unsafe {
+                    let sums = self.synthesise_strip::<V, R, J>(v, centres, &span, line.step, first);
+                    out.put::<V, R>(v, start(j), o, sums, first > 0);
+                }
+            });
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn synthesise_strip<V: Vectors<T>, const R: usize, const J: usize>(
+        &self,
+        v: V,
+        centres: [*const T; J],
+        span: &Span,
+        step: usize,
+        first: usize,
+    ) -> [V::V; R] {
+        // SAFETY: the caller's promise.
+        let load = |n: usize, offset: usize, r: usize| unsafe {
+            v.load(centres[n].wrapping_add(offset).wrapping_add(r * V::LANES))
+        };
+        // One sum an order: a single one would wait for each multiply-add to finish.
+        let mut sums = [[v.splat(T::ZERO); R]; J];
+        if span.border.as_ref().is_none_or(|border| border.centre) {
+            for n in (0..J).step_by(2) {
+                let tap = self.tap(v, 0, first + n);
+                for r in 0..R {
+                    sums[n][r] = v.mul_add(load(n, 0, r), tap, sums[n][r]);
+                }
+            }
+        }
+        // Offsets wrap: the one before the centre is negative.
+        let (mut after, mut before) = (0, 0usize);
+        for t in 1..=span.both {
+            (after, before) = (after + step, before.wrapping_sub(step));
+            for n in 0..J {
+                let tap = self.tap(v, t, first + n);
+                for r in 0..R {
+                    let (after, before) = (load(n, after, r), load(n, before, r));
+                    let folded = if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) };
+                    sums[n][r] = v.mul_add(folded, tap, sums[n][r]);
+                }
+            }
+        }
+        if let Some(border) = &span.border {
+            for t in border.after.clone() {
+                for n in 0..J {
+                    let tap = self.tap(v, t, first + n);
+                    for r in 0..R {
+                        sums[n][r] = v.mul_add(load(n, t * step, r), tap, sums[n][r]);
+                    }
+                }
+            }
+            for t in border.before.clone() {
+                for n in 0..J {
+                    let tap = self.tap(v, t, first + n);
+                    let tap = if n % 2 == 0 { tap } else { v.sub(v.splat(T::ZERO), tap) };
+                    for r in 0..R {
+                        sums[n][r] = v.mul_add(load(n, (t * step).wrapping_neg(), r), tap, sums[n][r]);
+                    }
+                }
+            }
+        }
+        let mut total = sums[0];
+        for sum in &sums[1..] {
+            for r in 0..R {
+                total[r] = v.add(total[r], sum[r]);
+            }
+        }
+        total
     }
 }

@@ -21,7 +21,8 @@ use std::ops::Range;
 fn mixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let rows = geometry.group_out * basis;
-    let group = |group: &[T]| Tiles::pack(rows, inputs, |row, c| group[(row / basis * inputs + c) * basis + row % basis]);
+    let group =
+        |group: &[T]| Tiles::pack(rows, inputs, |row, c| group[(row / basis * inputs + c) * basis + row % basis]);
     alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 
@@ -172,7 +173,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
 fn unmixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let rows = geometry.group_out * basis;
-    let group = |group: &[T]| Tiles::pack(inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
+    let group =
+        |group: &[T]| Tiles::pack(inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
     alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 

@@ -38,11 +38,7 @@ pub struct Options {
 ///
 /// # Errors
 /// A slice whose length is not that of its shape.
-pub fn forward<T: Real>(
-    geometry: &Geometry,
-    call: &Forward<'_, T>,
-    options: Options,
-) -> Result<Vec<T>, KernelError> {
+pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, options: Options) -> Result<Vec<T>, KernelError> {
     call.check(geometry)?;
     Ok(match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
         LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, options.isa),

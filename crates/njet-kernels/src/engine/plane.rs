@@ -2,12 +2,12 @@
 
 use super::fir::Strips;
 use super::placement::Direction;
+use crate::Real;
 use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
 use crate::isa::Isa;
 use crate::simd::{STRIP, VectorBody, Vectors};
 use crate::sum::sum;
-use crate::Real;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -49,7 +49,8 @@ pub(super) struct Stages<T> {
     spread: usize,
     /// Planes with rows of zeros between their rows, where there is a stride.
     spread_rows: Vec<T>,
-    /// The synthesised planes filtered and summed along y with the taps, `[order + 1, rows, width]`;
+    /// The synthesised planes filtered and summed along y with the taps, `[order + 1, rows, width]` with
+    /// room for a strip after each;
     sums: Vec<T>,
     /// with their derivatives.
     tangent_sums: Vec<T>,
@@ -139,13 +140,13 @@ impl<T: Real> Stages<T> {
     /// the plane filtered along x meets the upstream planes under the derivative taps.
     pub(super) fn sigma(&self, isa: Isa, filters: Filters<'_, T>) -> [f64; 2] {
         let (y, width) = (filters.taps.y, filters.taps.x.result);
-        let area = y.source * width;
+        let (area, pitch) = (y.source * width, y.source * width + STRIP);
         let field = self.slots.len() * width + STRIP;
         let [mut by_y, mut by_x] = [0.0; 2];
         let dot = |a, b| isa.run(Dot { a, b });
         for j in 0..=filters.taps.order {
             let (fields, tangents) = (&self.fields[j * field + STRIP..], &self.tangent_fields[j * field..]);
-            let (sums, tangent_sums) = (&self.sums[j * area..][..area], &self.tangent_sums[j * area..][..area]);
+            let (sums, tangent_sums) = (&self.sums[j * pitch..][..area], &self.tangent_sums[j * pitch..][..area]);
             if self.spread == 1 {
                 let rows = self.slots.start * width..self.slots.end * width;
                 by_y += dot(&fields[..rows.len()], &tangent_sums[rows.clone()]);
@@ -217,24 +218,25 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
             return;
         };
         let out = Strips::apart(out, strip_pitch);
-        for j in 0..orders {
-            let origin = STRIP + j * (area + STRIP);
-            let start = |i| planes.at(i, j);
-            if y.keep == 1 {
-                let line = y.line(&slots, rows.start, width, rows.len() * width);
-                taps.taps_y.analyse::<V, R>(v, line, fields, origin, orders - j, start, &out);
-            } else {
-                // Rows between strides are left out, so that rows do not follow one another; strips do,
-                // and the results are put in order afterwards.
-                let pitch = width.next_multiple_of(STRIP);
-                let scratch = room(&mut stages.scratch, (orders - j) * pitch);
-                for (r, row) in rows.clone().enumerate() {
-                    let line = y.line(&slots, row, width, width);
-                    let row_out = Strips::apart(scratch, STRIP);
-                    taps.taps_y.analyse::<V, R>(v, line, fields, origin, orders - j, |i| i * pitch, &row_out);
-                    for i in 0..orders - j {
-                        out.scatter(start(i), r * width, &scratch[i * pitch..][..width]);
-                    }
+        let origin = |j| STRIP + j * (area + STRIP);
+        if y.keep == 1 {
+            let line = y.line(&slots, rows.start, width, rows.len() * width);
+            let start = |i, j| planes.at(i, j);
+            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, |j| orders - j, start, &out);
+            return;
+        }
+        // Rows between strides are left out, so that rows do not follow one another; strips do, and the
+        // results are put in order afterwards.
+        let pitch = width.next_multiple_of(STRIP);
+        let scratch = room(&mut stages.scratch, orders * (orders + 1) / 2 * pitch);
+        for (r, row) in rows.clone().enumerate() {
+            let line = y.line(&slots, row, width, width);
+            let start = |i, j| jet_index(i, j) * pitch;
+            let row_out = Strips::plain(scratch);
+            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, |j| orders - j, start, &row_out);
+            for j in 0..orders {
+                for i in 0..orders - j {
+                    out.scatter(planes.at(i, j), r * width, &scratch[jet_index(i, j) * pitch..][..width]);
                 }
             }
         }
@@ -255,13 +257,22 @@ fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
     let dense = x.dense();
     let described = x.line(&(0..x.slots()), 0, 1, dense);
     if x.keep == 1 {
-        direction.taps_x.analyse::<V, R>(v, described, line, STRIP, orders, start, &Strips::plain(out));
+        direction.taps_x.analyse::<V, R, _>(
+            v,
+            described,
+            line,
+            1,
+            |_| STRIP,
+            |_| orders,
+            |n, _| start(n),
+            &Strips::plain(out),
+        );
     } else {
         // Whole strips, so that no order is written over another's beginning.
         let pitch = dense.next_multiple_of(STRIP);
         let scratch = room(scratch, orders * pitch);
         let strips = Strips::plain(scratch);
-        direction.taps_x.analyse::<V, R>(v, described, line, STRIP, orders, |n| n * pitch, &strips);
+        direction.taps_x.analyse::<V, R, _>(v, described, line, 1, |_| STRIP, |_| orders, |n, _| n * pitch, &strips);
         for n in 0..orders {
             thin(&scratch[n * pitch..][..dense], x.keep, as_uninit(&mut out[start(n)..][..x.result]));
         }
@@ -291,60 +302,90 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
         let Self { stages, filters: Filters { taps, tangent }, planes, source, out } = self;
         let (y, x, orders, width) = (&taps.y, &taps.x, taps.order + 1, taps.x.source);
         let area = y.result * width;
-        let sums = room(&mut stages.sums, orders * area);
-        let tangent_sums = room(&mut stages.tangent_sums, if tangent.is_some() { orders * area } else { 0 });
+        // Room after each plane for the rest of its last strip.
+        let pitch = area + STRIP;
+        let sums = room(&mut stages.sums, orders * pitch);
+        let tangent_sums = room(&mut stages.tangent_sums, if tangent.is_some() { orders * pitch } else { 0 });
         let slots = 0..y.slots();
-        let spread_area = slots.len() * width;
-        for j in 0..orders {
-            let (rows, origins): (&[T], _) = if y.spread == 1 {
-                (source, None)
-            } else {
-                let rows = room(&mut stages.spread_rows, with_margins(orders, spread_area));
-                rows.fill(T::ZERO);
-                for i in 0..orders - j {
-                    let plane = &source[planes.at(i, j)..][..y.source * width];
-                    let rows = &mut rows[STRIP + i * (spread_area + STRIP)..][..spread_area];
-                    for (row, samples) in rows.chunks_exact_mut(width).step_by(y.spread).zip(plane.chunks_exact(width)) {
-                        row.copy_from_slice(samples);
-                    }
-                }
-                (rows, Some(spread_area + STRIP))
-            };
-            let origin = |i| origins.map_or_else(|| planes.at(i, j), |pitch| STRIP + i * pitch);
-            let both = [(Some(taps), &mut *sums), (tangent, &mut *tangent_sums)];
-            for (direction, sums) in both {
-                let Some(direction) = direction else { continue };
-                let out = &mut sums[j * area..][..area];
-                let runs = if y.keep == 1 { 1 } else { y.result };
-                let len = area / runs;
-                for r in 0..runs {
-                    let line = y.line(&slots, r, width, len);
-                    let out = Strips::plain(&mut out[r * len..][..len]);
-                    direction.taps_y.synthesise::<V, R>(v, line, rows, origin, orders - j, &out);
-                }
+        let (rows, origins): (&[T], _) =
+            if y.spread == 1 { (source, planes) } else { spread_rows(taps, planes, source, &mut stages.spread_rows) };
+        let runs = if y.keep == 1 { 1 } else { y.result };
+        let len = area / runs;
+        for r in 0..runs {
+            let line = y.line(&slots, r, width, len);
+            let (origin, count, start) = (|i, j| origins.at(i, j), |j| orders - j, |j| j * pitch);
+            let out = Strips::plain(&mut sums[r * len..]);
+            taps.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
+            if let Some(tangent) = tangent {
+                let out = Strips::plain(&mut tangent_sums[r * len..]);
+                tangent.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
             }
         }
         let Some(out) = out else {
             return;
         };
         let dense = x.dense();
-        let pitch = x.slots() + STRIP;
-        let lines = room(&mut stages.lines, orders * pitch + STRIP);
+        let line_pitch = x.slots() + STRIP;
+        let lines = room(&mut stages.lines, orders * line_pitch + STRIP);
         let described = x.line(&(0..x.slots()), 0, 1, dense);
         for r in 0..y.result {
             for j in 0..orders {
-                x.lay(&sums[j * area + r * width..][..width], &mut lines[j * pitch..]);
+                x.lay(&sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
             }
             let out = &mut out[r * x.result..];
             if x.keep == 1 {
                 let out = Strips::uninit(out);
-                taps.taps_x.synthesise::<V, R>(v, described, lines, |j| STRIP + j * pitch, orders, &out);
+                taps.taps_x.synthesise::<V, R, _>(
+                    v,
+                    described,
+                    lines,
+                    1,
+                    |j, _| STRIP + j * line_pitch,
+                    |_| orders,
+                    |_| 0,
+                    &out,
+                );
             } else {
                 let scratch = room(&mut stages.scratch, dense);
                 let strips = Strips::plain(scratch);
-                taps.taps_x.synthesise::<V, R>(v, described, lines, |j| STRIP + j * pitch, orders, &strips);
+                taps.taps_x.synthesise::<V, R, _>(
+                    v,
+                    described,
+                    lines,
+                    1,
+                    |j, _| STRIP + j * line_pitch,
+                    |_| orders,
+                    |_| 0,
+                    &strips,
+                );
                 thin(scratch, x.keep, &mut out[..x.result]);
             }
         }
     }
+}
+
+/// The B planes with rows of zeros between their rows, as a stride needs them.
+#[inline(always)]
+fn spread_rows<'a, T: Real>(
+    taps: &Direction<T>,
+    planes: Planes,
+    source: &[T],
+    spread: &'a mut Vec<T>,
+) -> (&'a [T], Planes) {
+    let (y, width, orders) = (&taps.y, taps.x.source, taps.order + 1);
+    let area = y.slots() * width;
+    let basis = orders * (orders + 1) / 2;
+    let to = Planes { start: STRIP, pitch: area + STRIP };
+    let spread = room(spread, with_margins(basis, area));
+    spread.fill(T::ZERO);
+    for j in 0..orders {
+        for i in 0..orders - j {
+            let plane = &source[planes.at(i, j)..][..y.source * width];
+            let rows = &mut spread[to.at(i, j)..][..area];
+            for (row, samples) in rows.chunks_mut(y.spread * width).zip(plane.chunks_exact(width)) {
+                row[..width].copy_from_slice(samples);
+            }
+        }
+    }
+    (spread, to)
 }

@@ -11,6 +11,9 @@
 //! operand (their rows are [`STRIP`] apart, the inner dimension runs along the strip), and the
 //! upstream gradient, transposed into strips of channels, is the right one.
 
+// Lanes and registers are indexed together in several arrays.
+#![allow(clippy::needless_range_loop)]
+
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
@@ -144,7 +147,10 @@ pub(super) fn multiply<T: Real>(isa: Isa, left: Left<'_, T>, right: Right<'_, T>
     let tiles = (left.skipped + rows).div_ceil(TILE);
     assert!((tiles - 1) * left.tile_pitch + inner * TILE <= left.data.len(), "the left operand reaches past its slice");
     let strips = columns.div_ceil(STRIP);
-    assert!((strips - 1) * right.pitch + inner * STRIP <= right.strips.len(), "the right operand reaches past its slice");
+    assert!(
+        (strips - 1) * right.pitch + inner * STRIP <= right.strips.len(),
+        "the right operand reaches past its slice"
+    );
     out.check(rows, columns);
     T::dispatch(isa, Multiply { left, right, out });
 }
@@ -195,7 +201,10 @@ pub(super) fn multiply_pixels<T: Real>(
         return;
     }
     let strips = responses.columns.div_ceil(STRIP);
-    assert!((strips - 1) * responses.pitch + rows * STRIP <= responses.strips.len(), "the responses reach past their slice");
+    assert!(
+        (strips - 1) * responses.pitch + rows * STRIP <= responses.strips.len(),
+        "the responses reach past their slice"
+    );
     let needed = (upstream.columns.div_ceil(STRIP) - 1) * upstream.pitch + strips * STRIP * STRIP;
     assert!(needed <= upstream.strips.len(), "the upstream gradient reaches past its slice");
     out.check(rows, upstream.columns);
@@ -268,13 +277,16 @@ impl<T: Real> Block<T> {
     /// # Safety
     /// The operands and the output can be read and written to the extent described.
     #[inline(always)]
-    unsafe fn cover<V: Vectors<T>, const R: usize, const ROW: usize, const INNER: usize>(self, v: V, rows: Range<usize>) {
+    unsafe fn cover<V: Vectors<T>, const R: usize, const ROW: usize, const INNER: usize>(
+        self,
+        v: V,
+        rows: Range<usize>,
+    ) {
         let mut column = 0;
         while column < self.columns {
             let from = Self {
-                // SAFETY: both begin inside the extent described.
-                right: unsafe { self.right.add(column / STRIP * self.right_pitch) },
-                out: unsafe { self.out.add(column) },
+                right: self.right.wrapping_add(column / STRIP * self.right_pitch),
+                out: self.out.wrapping_add(column),
                 columns: self.columns - column,
                 ..self
             };
@@ -306,14 +318,21 @@ impl<T: Real> Block<T> {
         rows: Range<usize>,
     ) {
         let mut row = rows.start;
+        // While this strip is in use the next one comes nearer, a part of it with each block.
+        let strip = self.runs * self.inner * STRIP;
+        let next = self.right.wrapping_add(STRIPS * self.right_pitch);
+        let share = if self.columns > STRIPS * STRIP { strip.div_ceil(rows.len().div_ceil(TILE)) } else { 0 };
         while row < rows.end {
+            let from = (row - rows.start) / TILE * share;
+            for at in (from..(from + share).min(strip)).step_by(64 / size_of::<T>()) {
+                prefetch_l2(next.wrapping_add(at));
+            }
             let (tile, in_tile, done) = (row / TILE, row % TILE, row - rows.start);
             // A block may hold several whole tiles, or part of one.
             let ahead = if in_tile == 0 { rows.end - row } else { (rows.end - row).min(TILE - in_tile) };
             let at = Self {
-                // SAFETY: the first element of the row is inside the left operand, and of the output.
-                left: unsafe { self.left.add(tile * self.tile_pitch + in_tile * ROW) },
-                out: unsafe { self.out.add(done * self.out_pitch) },
+                left: self.left.wrapping_add(tile * self.tile_pitch + in_tile * ROW),
+                out: self.out.wrapping_add(done * self.out_pitch),
                 bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(done) },
                 ..self
             };
@@ -355,6 +374,9 @@ impl<T: Real> Block<T> {
             sums = std::array::from_fn(|row| [v.splat(unsafe { *self.bias.add(row) }); C]);
         }
         let (mut left, mut right) = (self.left, self.right);
+        for row in 0..ROWS {
+            prefetch(self.out.wrapping_add(row * self.out_pitch));
+        }
         // SAFETY: the caller's promise covers every element of the rows, columns and runs.
         unsafe {
             for _ in 0..self.runs {
@@ -398,5 +420,147 @@ impl<T: Real> Block<T> {
             }
         }
         ROWS
+    }
+}
+
+/// Asks for a cache line of an operand that will be used soon, in the second-level cache.
+#[inline(always)]
+fn prefetch_l2<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which every x86-64 has and which does not access memory.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+/// Asks for the cache line of an output that the product will write when it has its sums.
+#[inline(always)]
+fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which every x86-64 has and which does not access memory.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Small integers: every sum is exact in either type, whatever its order.
+    fn value(seed: usize, i: usize, k: usize) -> f64 {
+        ((seed + 31 * i + 17 * k + i * k) % 13) as f64 - 6.0
+    }
+
+    fn multiply_agrees<T: Real>(
+        isa: Isa,
+        [rows, inner, columns, before, after]: [usize; 5],
+        add: bool,
+    ) -> Result<(), TestCaseError> {
+        let total = before + rows + after;
+        let tiles = Tiles::pack(total, inner, |r, k| T::from_f64(value(1, r, k)));
+        let pitch = strip_pitch(inner);
+        let strips = columns.div_ceil(STRIP);
+        // What a strip holds past the columns must not matter.
+        let mut panel = vec![T::from_f64(f64::NAN); strips * pitch];
+        for k in 0..inner {
+            for c in 0..columns {
+                panel[c / STRIP * pitch + k * STRIP + c % STRIP] = T::from_f64(value(2, k, c));
+            }
+        }
+        let bias: Vec<T> = (0..rows).map(|r| T::from_f64(r as f64)).collect();
+        let out_pitch = columns + 3;
+        let mut out = vec![T::from_f64(7.0); (rows - 1) * out_pitch + columns + 3];
+        let onto = if add { Onto::Add } else { Onto::Bias(&bias) };
+        let right = Right { strips: &panel, pitch, columns };
+        multiply(isa, tiles.rows(before..before + rows), right, Output::new(&mut out, out_pitch, onto));
+        for (i, out) in out.iter().enumerate() {
+            let (r, c) = (i / out_pitch, i % out_pitch);
+            let product = (0..inner).map(|k| value(1, before + r, k) * value(2, k, c)).sum::<f64>();
+            let expected = if c >= columns {
+                7.0
+            } else if add {
+                7.0 + product
+            } else {
+                r as f64 + product
+            };
+            prop_assert_eq!(out.to_f64(), expected, "row {} column {} {:?}", r, c, isa);
+        }
+        // The same by a stretch of the inner dimension after another.
+        let mut halves = vec![T::ZERO; rows * columns];
+        for range in [0..inner / 2, inner / 2..inner] {
+            let onto = if range.start == 0 { Onto::Overwrite } else { Onto::Add };
+            let right = Right { strips: &panel[range.start * STRIP..], pitch, columns };
+            let tiles = Tiles::pack(rows, inner, |r, k| T::from_f64(value(1, before + r, k)));
+            multiply(isa, tiles.columns(range), right, Output::new(&mut halves, columns, onto));
+        }
+        for (i, out) in halves.iter().enumerate() {
+            let (r, c) = (i / columns, i % columns);
+            let product = (0..inner).map(|k| value(1, before + r, k) * value(2, k, c)).sum::<f64>();
+            prop_assert_eq!(out.to_f64(), product, "in halves, row {} column {} {:?}", r, c, isa);
+        }
+        Ok(())
+    }
+
+    fn pixels_agree<T: Real>(isa: Isa, rows: usize, pixels: usize, channels: usize) -> Result<(), TestCaseError> {
+        let strips = pixels.div_ceil(STRIP);
+        let pitch = strip_pitch(rows);
+        let mut responses = vec![T::ONE; strips * pitch];
+        let mut upstream = vec![T::ZERO; channels.div_ceil(STRIP) * strips * STRIP * STRIP];
+        for p in 0..pixels {
+            for k in 0..rows {
+                responses[p / STRIP * pitch + k * STRIP + p % STRIP] = T::from_f64(value(3, k, p));
+            }
+            for o in 0..channels {
+                upstream[(o / STRIP * strips * STRIP + p) * STRIP + o % STRIP] = T::from_f64(value(4, p, o));
+            }
+        }
+        let mut out = vec![T::ONE; rows * channels];
+        let left = Right { strips: &responses, pitch, columns: pixels };
+        let right = Right { strips: &upstream, pitch: strips * STRIP * STRIP, columns: channels };
+        multiply_pixels(isa, rows, left, right, Output::new(&mut out, channels, Onto::Add));
+        for (i, out) in out.iter().enumerate() {
+            let (k, o) = (i / channels, i % channels);
+            let expected = 1.0 + (0..pixels).map(|p| value(3, k, p) * value(4, p, o)).sum::<f64>();
+            prop_assert_eq!(out.to_f64(), expected, "row {} channel {} {:?}", k, o, isa);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_multiplies(
+            shape in [1usize..30, 1usize..40, 1usize..70, 0usize..8, 0usize..8],
+            add in any::<bool>(),
+        ) {
+            for isa in Isa::ALL {
+                multiply_agrees::<f32>(isa, shape, add)?;
+                multiply_agrees::<f64>(isa, shape, add)?;
+            }
+        }
+
+        #[test]
+        fn every_instruction_set_sums_over_pixels(rows in 1usize..20, pixels in 1usize..600, channels in 1usize..40) {
+            for isa in Isa::ALL {
+                pixels_agree::<f32>(isa, rows, pixels, channels)?;
+                pixels_agree::<f64>(isa, rows, pixels, channels)?;
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the output reaches past its slice")]
+    fn an_output_that_is_too_small_is_refused() {
+        let tiles = Tiles::pack(7, 3, |_, _| 1.0f32);
+        let panel = vec![0.0; strip_pitch(3)];
+        let right = Right { strips: &panel, pitch: strip_pitch(3), columns: 5 };
+        multiply(Isa::Best, tiles.rows(0..7), right, Output::new(&mut [0.0; 34], 5, Onto::Overwrite));
     }
 }

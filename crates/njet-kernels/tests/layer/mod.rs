@@ -117,10 +117,7 @@ pub fn error(a: &[f64], b: &[f64]) -> f64 {
 pub fn engines() -> Vec<Options> {
     use engine::{Isa, LoopOrder};
     let orders = [LoopOrder::FilterThenMix, LoopOrder::MixThenFilter];
-    orders
-        .into_iter()
-        .flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: Some(order), isa }))
-        .collect()
+    orders.into_iter().flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: Some(order), isa })).collect()
 }
 
 /// The f64 tensors of a file and its metadata.

@@ -3,9 +3,10 @@
 use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 
 pub(crate) mod sealed {
-    use crate::engine::Workspace;
+    use crate::engine::{self, Options, Workspace};
     use crate::isa::Isa;
     use crate::simd::{VectorBody, dispatch_f32, dispatch_f64};
+    use crate::{Backward, Forward, Geometry, Gradients, KernelError};
     use std::cell::RefCell;
 
     /// What the engine needs of a type: vectors, and memory that each thread keeps between calls.
@@ -13,6 +14,15 @@ pub(crate) mod sealed {
     pub trait Sealed: Sized {
         fn dispatch<B: VectorBody<Self>>(isa: Isa, body: B) -> B::Output;
         fn with_workspace<R>(run: impl FnOnce(&mut Workspace<Self>) -> R) -> R;
+
+        // Not generic in their implementations, so that the engine is compiled once, in this crate, and
+        // not again in each that calls it.
+        fn forward(geometry: &Geometry, call: &Forward<'_, Self>, options: Options) -> Result<Vec<Self>, KernelError>;
+        fn backward(
+            geometry: &Geometry,
+            call: &Backward<'_, Self>,
+            options: Options,
+        ) -> Result<Gradients<Self>, KernelError>;
     }
 
     macro_rules! sealed {
@@ -27,6 +37,22 @@ pub(crate) mod sealed {
                 fn with_workspace<R>(run: impl FnOnce(&mut Workspace<Self>) -> R) -> R {
                     thread_local!(static WORKSPACE: RefCell<Workspace<$type>> = RefCell::default());
                     WORKSPACE.with_borrow_mut(run)
+                }
+
+                fn forward(
+                    geometry: &Geometry,
+                    call: &Forward<'_, Self>,
+                    options: Options,
+                ) -> Result<Vec<Self>, KernelError> {
+                    engine::run_forward(geometry, call, options)
+                }
+
+                fn backward(
+                    geometry: &Geometry,
+                    call: &Backward<'_, Self>,
+                    options: Options,
+                ) -> Result<Gradients<Self>, KernelError> {
+                    engine::run_backward(geometry, call, options)
                 }
             }
         };

@@ -30,36 +30,25 @@ const PASS: usize = 4;
 /// the number of orders `$J` known when it is compiled.
 macro_rules! in_passes {
     ($most:ident, $fields:expr, $orders:expr, |$j:ident, $first:ident, $J:ident| $pass:expr) => {
-        macro_rules! pass {
-            ($field:expr, $from:expr, $count:expr) => {{
-                const $J: usize = $count;
-                let ($j, $first): (usize, usize) = ($field, $from);
-                $pass
-            }};
-        }
-        match ($fields, $orders(0), $orders($fields - 1)) {
-            // Jets of order 1 and 2, and one field of order 1 and 2: straight code.
-            (2, 2, 1) => {
-                pass!(0, 0, 2);
-                pass!(1, 0, 1);
-            }
-            (3, 3, 1) => {
-                pass!(0, 0, 3);
-                pass!(1, 0, 2);
-                pass!(2, 0, 1);
-            }
-            (1, 2, 2) => pass!(0, 0, 2),
-            (1, 3, 3) => pass!(0, 0, 3),
-            _ => {
-                for field in 0..$fields {
-                    let orders: usize = $orders(field);
-                    for from in (0..orders).step_by($most) {
-                        match (orders - from).min($most) {
-                            1 => pass!(field, from, 1),
-                            2 => pass!(field, from, 2),
-                            3 => pass!(field, from, 3),
-                            _ => pass!(field, from, $most),
-                        }
+        for $j in 0..$fields {
+            let orders: usize = $orders($j);
+            for $first in (0..orders).step_by($most) {
+                match orders - $first {
+                    1 => {
+                        const $J: usize = 1;
+                        $pass
+                    }
+                    2 => {
+                        const $J: usize = 2;
+                        $pass
+                    }
+                    3 => {
+                        const $J: usize = 3;
+                        $pass
+                    }
+                    _ => {
+                        const $J: usize = $most;
+                        $pass
                     }
                 }
             }

@@ -39,6 +39,14 @@ pub struct Options {
 /// # Errors
 /// A slice whose length is not that of its shape.
 pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, options: Options) -> Result<Vec<T>, KernelError> {
+    T::forward(geometry, call, options)
+}
+
+pub(crate) fn run_forward<T: Real>(
+    geometry: &Geometry,
+    call: &Forward<'_, T>,
+    options: Options,
+) -> Result<Vec<T>, KernelError> {
     call.check(geometry)?;
     Ok(match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
         LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, options.isa),
@@ -51,6 +59,14 @@ pub fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, options: Opt
 /// # Errors
 /// A slice whose length is not that of its shape; the gradient of σ without `d_taps`.
 pub fn backward<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    options: Options,
+) -> Result<Gradients<T>, KernelError> {
+    T::backward(geometry, call, options)
+}
+
+pub(crate) fn run_backward<T: Real>(
     geometry: &Geometry,
     call: &Backward<'_, T>,
     options: Options,

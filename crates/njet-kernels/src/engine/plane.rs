@@ -199,14 +199,15 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let fields = room(&mut stages.fields, with_margins(orders, area));
         let tangents = room(&mut stages.tangent_fields, if tangent.is_some() { with_margins(orders, area) } else { 0 });
         let line = room(&mut stages.lines, x.slots() + 2 * STRIP);
-        for (v_row, slot) in slots.clone().enumerate() {
+        for (row, slot) in slots.clone().enumerate() {
             // Order `n` of this row; what is written past a row's end the next row overwrites.
-            let start = |n| n * (area + STRIP) + v_row * width;
+            let start = |n| n * (area + STRIP) + row * width;
             if slot % y.spread == 0 {
                 x.lay(&plane[slot / y.spread * x.source..][..x.source], line);
-                filter_line::<T, V, R>(v, taps, line, &mut stages.scratch, |n| STRIP + start(n), fields);
-                if let Some(tangent) = tangent {
-                    filter_line::<T, V, R>(v, tangent, line, &mut stages.scratch, start, tangents);
+                for (direction, out) in [(Some(taps), &mut fields[STRIP..]), (tangent, &mut *tangents)] {
+                    if let Some(direction) = direction {
+                        filter_line::<T, V, R>(v, direction, line, &mut stages.scratch, start, out);
+                    }
                 }
             } else {
                 (0..orders).for_each(|n| fields[STRIP + start(n)..][..width].fill(T::ZERO));
@@ -218,26 +219,20 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
             return;
         };
         let out = Strips::apart(out, strip_pitch);
-        let origin = |j| STRIP + j * (area + STRIP);
-        if y.keep == 1 {
-            let line = y.line(&slots, rows.start, width, rows.len() * width);
-            let start = |i, j| planes.at(i, j);
-            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, |j| orders - j, start, &out);
-            return;
-        }
-        // Rows between strides are left out, so that rows do not follow one another; strips do, and the
-        // results are put in order afterwards.
+        // With a stride the rows of results do not follow one another as strips: they are filtered apart and
+        // put in order afterwards.
+        let apart = y.keep > 1;
         let pitch = width.next_multiple_of(STRIP);
-        let scratch = room(&mut stages.scratch, orders * (orders + 1) / 2 * pitch);
-        for (r, row) in rows.clone().enumerate() {
-            let line = y.line(&slots, row, width, width);
-            let start = |i, j| jet_index(i, j) * pitch;
-            let row_out = Strips::plain(scratch);
-            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, |j| orders - j, start, &row_out);
-            for j in 0..orders {
-                for i in 0..orders - j {
-                    out.scatter(planes.at(i, j), r * width, &scratch[jet_index(i, j) * pitch..][..width]);
-                }
+        let scratch = room(&mut stages.scratch, if apart { orders * (orders + 1) / 2 * pitch } else { 0 });
+        let runs = if apart { rows.len() } else { 1 };
+        for r in 0..runs {
+            let line = y.line(&slots, rows.start + r, width, rows.len() * width / runs);
+            let (row_out, place) =
+                if apart { (&Strips::apart(scratch, STRIP), Planes { start: 0, pitch }) } else { (&out, planes) };
+            let (origin, count) = (|j| STRIP + j * (area + STRIP), |j| orders - j);
+            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, count, |i, j| place.at(i, j), row_out);
+            for (i, j) in (0..if apart { orders } else { 0 }).flat_map(|j| (0..orders - j).map(move |i| (i, j))) {
+                out.scatter(planes.at(i, j), r * width, &scratch[place.at(i, j)..][..width]);
             }
         }
     }
@@ -256,23 +251,14 @@ fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
     let (x, orders) = (&direction.x, direction.order + 1);
     let dense = x.dense();
     let described = x.line(&(0..x.slots()), 0, 1, dense);
-    if x.keep == 1 {
-        direction.taps_x.analyse::<V, R, _>(
-            v,
-            described,
-            line,
-            1,
-            |_| STRIP,
-            |_| orders,
-            |n, _| start(n),
-            &Strips::plain(out),
-        );
-    } else {
-        // Whole strips, so that no order is written over another's beginning.
-        let pitch = dense.next_multiple_of(STRIP);
-        let scratch = room(scratch, orders * pitch);
-        let strips = Strips::plain(scratch);
-        direction.taps_x.analyse::<V, R, _>(v, described, line, 1, |_| STRIP, |_| orders, |n, _| n * pitch, &strips);
+    // Whole strips, so that no order is written over another's beginning.
+    let pitch = dense.next_multiple_of(STRIP);
+    let thinned = x.keep > 1;
+    let scratch = room(scratch, if thinned { orders * pitch } else { 0 });
+    let strips = Strips::plain(if thinned { &mut *scratch } else { &mut *out });
+    let place = |n, _| if thinned { n * pitch } else { start(n) };
+    direction.taps_x.analyse::<V, R, _>(v, described, line, 1, |_| STRIP, |_| orders, place, &strips);
+    if thinned {
         for n in 0..orders {
             thin(&scratch[n * pitch..][..dense], x.keep, as_uninit(&mut out[start(n)..][..x.result]));
         }
@@ -314,11 +300,11 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
         for r in 0..runs {
             let line = y.line(&slots, r, width, len);
             let (origin, count, start) = (|i, j| origins.at(i, j), |j| orders - j, |j| j * pitch);
-            let out = Strips::plain(&mut sums[r * len..]);
-            taps.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
-            if let Some(tangent) = tangent {
-                let out = Strips::plain(&mut tangent_sums[r * len..]);
-                tangent.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
+            for (direction, sums) in [(Some(taps), &mut *sums), (tangent, &mut *tangent_sums)] {
+                if let Some(direction) = direction {
+                    let out = Strips::plain(&mut sums[r * len..]);
+                    direction.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
+                }
             }
         }
         let Some(out) = out else {
@@ -333,31 +319,11 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
                 x.lay(&sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
             }
             let out = &mut out[r * x.result..];
-            if x.keep == 1 {
-                let out = Strips::uninit(out);
-                taps.taps_x.synthesise::<V, R, _>(
-                    v,
-                    described,
-                    lines,
-                    1,
-                    |j, _| STRIP + j * line_pitch,
-                    |_| orders,
-                    |_| 0,
-                    &out,
-                );
-            } else {
-                let scratch = room(&mut stages.scratch, dense);
-                let strips = Strips::plain(scratch);
-                taps.taps_x.synthesise::<V, R, _>(
-                    v,
-                    described,
-                    lines,
-                    1,
-                    |j, _| STRIP + j * line_pitch,
-                    |_| orders,
-                    |_| 0,
-                    &strips,
-                );
+            let scratch = room(&mut stages.scratch, if x.keep > 1 { dense } else { 0 });
+            let strips = Strips::uninit(if x.keep > 1 { as_uninit(scratch) } else { &mut *out });
+            let origin = |j, _| STRIP + j * line_pitch;
+            taps.taps_x.synthesise::<V, R, _>(v, described, lines, 1, origin, |_| orders, |_| 0, &strips);
+            if x.keep > 1 {
                 thin(scratch, x.keep, &mut out[..x.result]);
             }
         }

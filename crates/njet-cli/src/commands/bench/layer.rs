@@ -5,7 +5,7 @@ use super::timing::{Runs, median_ms};
 use anyhow::Result;
 use njet::data::{Random, Stream};
 use njet_kernels::engine::{self, Options};
-use njet_kernels::{Backward, Forward, Geometry, Taps, Wanted};
+use njet_kernels::{Backward, Forward, Taps, Wanted};
 use std::hint::black_box;
 
 /// Milliseconds.

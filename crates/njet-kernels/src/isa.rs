@@ -11,7 +11,7 @@ pub enum Isa {
     Best,
     /// AVX2 with fused multiply-add, also where there is AVX-512. Where there is neither, portable.
     Avx2,
-    /// What every machine of the target has: no fused multiply-add on x86-64.
+    /// What every machine of the target has: SSE2, without fused multiply-add, on x86-64.
     Portable,
 }
 
@@ -19,7 +19,7 @@ impl Isa {
     /// Every choice, for tests and comparisons.
     pub const ALL: [Self; 3] = [Self::Best, Self::Avx2, Self::Portable];
 
-    /// The instruction set that this choice really runs on here: `AVX-512`, `AVX2`, `NEON`, `portable` …
+    /// The instruction set that this choice really runs on here: `AVX-512`, `AVX2`, `SSE2`, `NEON` …
     pub fn name<T: Real>(self) -> &'static str {
         struct Name;
         impl<T> VectorBody<T> for Name {
@@ -78,11 +78,11 @@ mod tests {
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
-            let narrow = if avx2 { "AVX2" } else { "portable" };
+            let narrow = if avx2 { "AVX2" } else { "SSE2" };
             assert_eq!(Isa::Avx2.name::<f32>(), narrow);
             assert_eq!(Isa::Avx2.name::<f64>(), narrow);
             assert_eq!(Isa::Best.name::<f32>(), if avx512 { "AVX-512" } else { narrow });
+            assert_eq!(Isa::Portable.name::<f32>(), "SSE2");
         }
-        assert_eq!(Isa::Portable.name::<f32>(), "portable");
     }
 }

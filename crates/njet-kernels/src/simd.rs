@@ -58,10 +58,63 @@ pub(crate) trait VectorBody<T> {
     fn run<V: Vectors<T>, const R: usize>(self, v: V) -> Self::Output;
 }
 
-/// Registers as four-element arrays, which the compiler turns into the 128-bit vectors that every
-/// common target has.
+/// What every machine of the target has: SSE2 on x86-64.
+#[cfg(target_arch = "x86_64")]
+pub(crate) type Portable = Sse2;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) type Portable = Arrays;
+
+#[cfg(target_arch = "x86_64")]
+const PORTABLE: Portable = Sse2;
+#[cfg(not(target_arch = "x86_64"))]
+const PORTABLE: Portable = Arrays;
+
+/// Registers as four-element arrays, which the compiler turns into what vectors the target has.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable;
+#[cfg_attr(all(target_arch = "x86_64", not(test)), allow(dead_code))]
+pub(crate) struct Arrays;
+
+/// The vectors of every x86-64.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Sse2;
+
+#[cfg(target_arch = "x86_64")]
+macro_rules! sse2 {
+    ($type:ty, $register:ident, $lanes:literal, $set:ident, $add:ident, $sub:ident, $mul:ident) => {
+        // SAFETY, of every operation here: all x86-64 machines have SSE2.
+        impl Vectors<$type> for Sse2 {
+            type V = std::arch::x86_64::$register;
+            const LANES: usize = $lanes;
+            const REGISTERS: usize = 16;
+            const NAME: &'static str = "SSE2";
+            #[inline(always)]
+            fn splat(self, value: $type) -> Self::V {
+                // SAFETY: see above.
+                unsafe { std::arch::x86_64::$set(value) }
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see above.
+                unsafe { std::arch::x86_64::$add(a, b) }
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                // SAFETY: see above.
+                unsafe { std::arch::x86_64::$sub(a, b) }
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                // SAFETY: see above.
+                unsafe { std::arch::x86_64::$add(std::arch::x86_64::$mul(a, b), c) }
+            }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+sse2!(f32, __m128, 4, _mm_set1_ps, _mm_add_ps, _mm_sub_ps, _mm_mul_ps);
+#[cfg(target_arch = "x86_64")]
+sse2!(f64, __m128d, 2, _mm_set1_pd, _mm_add_pd, _mm_sub_pd, _mm_mul_pd);
 
 macro_rules! lanewise {
     ($type:ty, |$a:ident, $b:ident| $value:expr) => {{
@@ -82,11 +135,11 @@ struct Shell<T, B>(B, PhantomData<T>);
 
 macro_rules! vectors {
     ($type:ident, $register:ident, $lanes:ident, $splat:ident, $add:ident, $sub:ident, $mul_add:ident, $dispatch:ident) => {
-        impl Vectors<$type> for Portable {
+        impl Vectors<$type> for Arrays {
             type V = [$type; 4];
             const LANES: usize = 4;
             const REGISTERS: usize = 16;
-            const NAME: &'static str = "portable";
+            const NAME: &'static str = "arrays";
             #[inline(always)]
             fn splat(self, value: $type) -> Self::V {
                 [value; 4]
@@ -140,28 +193,29 @@ macro_rules! vectors {
             type Output = B::Output;
             #[inline(always)]
             fn with_simd<S: pulp::Simd>(self, simd: S) -> B::Output {
-                match STRIP / S::$lanes {
+                // A constant block, so that the other arms are never compiled.
+                match const { STRIP / S::$lanes } {
                     1 => self.0.run::<Wide<S>, 1>(Wide(simd)),
                     2 => self.0.run::<Wide<S>, 2>(Wide(simd)),
                     4 => self.0.run::<Wide<S>, 4>(Wide(simd)),
                     8 => self.0.run::<Wide<S>, 8>(Wide(simd)),
-                    _ => self.0.run::<Portable, 4>(Portable),
+                    _ => self.0.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
                 }
             }
         }
 
-        /// Runs `body` on an instruction set.
-        #[inline]
+        /// Runs `body` on an instruction set. Not inlined: one copy of each body.
+        #[inline(never)]
         pub(crate) fn $dispatch<B: VectorBody<$type>>(isa: Isa, body: B) -> B::Output {
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => match pulp::x86::V3::try_new() {
                     Some(simd) => pulp::Simd::vectorize(simd, Shell(body, PhantomData)),
-                    None => body.run::<Portable, 4>(Portable),
+                    None => body.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
                 },
                 #[cfg(not(target_arch = "x86_64"))]
-                Isa::Avx2 => body.run::<Portable, 4>(Portable),
-                Isa::Portable => body.run::<Portable, 4>(Portable),
+                Isa::Avx2 => body.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
+                Isa::Portable => body.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
                 Isa::Best => pulp::Arch::new().dispatch(Shell(body, PhantomData)),
             }
         }
@@ -169,3 +223,31 @@ macro_rules! vectors {
 }
 vectors!(f32, f32s, F32_LANES, splat_f32s, add_f32s, sub_f32s, mul_add_e_f32s, dispatch_f32);
 vectors!(f64, f64s, F64_LANES, splat_f64s, add_f64s, sub_f64s, mul_add_e_f64s, dispatch_f64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The vectors of targets that the tests do not run on compute what every other does.
+    #[test]
+    fn arrays_agree_with_the_portable_vectors() {
+        fn results<V: Vectors<f32>>(v: V) -> Vec<f32> {
+            let (a, b) = ([1.5f32, -2.0, 0.25, 8.0], [3.0f32, 0.5, -4.0, 1.0]);
+            // SAFETY: four elements each, and both kinds of vectors have four lanes.
+            unsafe {
+                let (a, b, c) = (v.load(a.as_ptr()), v.load(b.as_ptr()), v.splat(10.0));
+                [v.add(a, b), v.sub(a, b), v.mul_add(a, b, c)]
+                    .into_iter()
+                    .flat_map(|value| {
+                        let mut out = [0.0; 4];
+                        v.store(out.as_mut_ptr(), value);
+                        out
+                    })
+                    .collect()
+            }
+        }
+        let expected = [4.5, -1.5, -3.75, 9.0, -1.5, -2.5, 4.25, 7.0, 14.5, 9.0, 9.0, 18.0];
+        assert_eq!(results(Arrays), expected);
+        assert_eq!(results(PORTABLE), expected);
+    }
+}

@@ -78,6 +78,36 @@ pub(super) struct Line {
     pub(super) len: usize,
 }
 
+/// How many samples stand before and after the centre taps of a strip; negative where the centre itself is
+/// beyond them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    before: isize,
+    after: isize,
+}
+
+impl Reach {
+    /// The first and the last tap of those within `radius` that meet samples.
+    #[inline(always)]
+    pub(super) fn taps(self, radius: usize) -> (isize, isize) {
+        let radius = radius as isize;
+        ((-radius).max(-self.before), radius.min(self.after))
+    }
+
+    #[inline(always)]
+    fn span(self, radius: usize) -> Span {
+        let (low, high) = self.taps(radius);
+        if low == -high && high >= 0 {
+            return Span { both: high as usize, border: None };
+        }
+        let both = (-low).min(high).max(0);
+        let distances = |from: isize, to: isize| from.max(both + 1) as usize..(to + 1).max(0) as usize;
+        let border =
+            Border { centre: low <= 0 && high >= 0, before: distances(-high, -low), after: distances(low, high) };
+        Span { both: both as usize, border: Some(border) }
+    }
+}
+
 /// The taps of a strip that meet samples: the centre, then distances 1 … `both` on both sides.
 struct Span {
     both: usize,
@@ -95,9 +125,9 @@ struct Border {
 }
 
 impl Line {
-    /// The strips of the outputs: the first output of each, and the taps that meet samples.
+    /// The strips of the outputs: the first output of each, and what it reaches.
     #[inline(always)]
-    fn strips(self, radius: usize) -> impl Iterator<Item = (usize, Span)> {
+    pub(super) fn strips(self) -> impl Iterator<Item = (usize, Reach)> {
         let (mut row, mut column) = (0, 0);
         (0..self.len).step_by(STRIP).map(move |o| {
             // Counted, not divided: a division costs as much as some taps.
@@ -108,7 +138,7 @@ impl Line {
             while end >= self.step {
                 (last, end) = (last + 1, end - self.step);
             }
-            let span = self.span(row, last, radius);
+            let reach = self.reach(row, last);
             column += STRIP;
             if self.step == 1 {
                 (row, column) = (o + STRIP, 0);
@@ -116,38 +146,29 @@ impl Line {
             while column >= self.step {
                 (row, column) = (row + 1, column - self.step);
             }
-            (o, span)
+            (o, reach)
         })
     }
 
     /// Of a strip with outputs over the samples from `centre + first` to `centre + last`.
     #[inline(always)]
-    fn span(&self, first: usize, last: usize, radius: usize) -> Span {
-        let radius = radius as isize;
-        let (first, last) = (self.centre + first as isize, self.centre + last as isize);
+    fn reach(&self, first: usize, last: usize) -> Reach {
         // The last output reads the farthest before, the first output the farthest after.
-        let low = (-radius).max(-last);
-        let high = radius.min(self.samples as isize - 1 - first);
-        if low == -high && high >= 0 {
-            return Span { both: high as usize, border: None };
-        }
-        let both = (-low).min(high).max(0);
-        let distances = |from: isize, to: isize| from.max(both + 1) as usize..(to + 1).max(0) as usize;
-        let border =
-            Border { centre: low <= 0 && high >= 0, before: distances(-high, -low), after: distances(low, high) };
-        Span { both: both as usize, border: Some(border) }
+        let before = self.centre + last as isize;
+        let after = self.samples as isize - 1 - (self.centre + first as isize);
+        Reach { before, after }
     }
 
     /// The element under the centre tap of output `o`, relative to sample 0.
     #[inline(always)]
-    fn element(&self, o: usize) -> isize {
+    pub(super) fn element(&self, o: usize) -> isize {
         self.centre * self.step as isize + o as isize
     }
 
     /// Checks that every element that a filter reads is inside a slice of `available` elements, where
     /// sample 0 stands at `origin`. See the module: no strip reads further than that.
     #[inline(always)]
-    fn check(&self, origin: usize, available: usize) {
+    pub(super) fn check(&self, origin: usize, available: usize) {
         assert!(
             origin >= STRIP && origin + self.samples * self.step + STRIP <= available,
             "a line without its margins"
@@ -187,7 +208,7 @@ impl<'a, T: Real> Strips<'a, T, true> {
 
 impl<T: Real, const WHOLE: bool> Strips<'_, T, WHOLE> {
     #[inline(always)]
-    fn check(&self, start: usize, len: usize) {
+    pub(super) fn check(&self, start: usize, len: usize) {
         let last = (len.max(1) - 1) / STRIP;
         let room = if WHOLE { STRIP } else { len - last * STRIP };
         assert!(start + last * self.pitch + room <= self.available, "a filtered line reaches past its slice");
@@ -203,7 +224,7 @@ impl<T: Real, const WHOLE: bool> Strips<'_, T, WHOLE> {
     /// # Safety
     /// `check(start, len)` has passed for a `len` above `o`.
     #[inline(always)]
-    unsafe fn store<V: Vectors<T>, const R: usize>(&self, v: V, start: usize, o: usize, values: &[V::V; R]) {
+    pub(super) unsafe fn store<V: Vectors<T>, const R: usize>(&self, v: V, start: usize, o: usize, values: &[V::V; R]) {
         let (at, reach) = self.reach(start, o);
         // SAFETY: `check` makes the strip begin inside the slice, and `reach` ends there.
         unsafe {
@@ -236,7 +257,7 @@ impl<T: Real, const WHOLE: bool> Strips<'_, T, WHOLE> {
     /// # Safety
     /// As for `store`, and if `add` as for `load`.
     #[inline(always)]
-    unsafe fn put<V: Vectors<T>, const R: usize>(
+    pub(super) unsafe fn put<V: Vectors<T>, const R: usize>(
         &self,
         v: V,
         start: usize,
@@ -286,6 +307,12 @@ impl<T: Real> Bank<T> {
         self.radius
     }
 
+    /// Tap `n` at `t`, from −R to R.
+    pub(super) fn value(&self, n: usize, t: isize) -> T {
+        let tap = self.half[t.unsigned_abs() * self.orders + n];
+        if t < 0 && n % 2 == 1 { -tap } else { tap }
+    }
+
     /// Tap `n` at distance `t` after the centre, in every lane.
     #[inline(always)]
     fn tap<V: Vectors<T>>(&self, v: V, t: usize, n: usize) -> V::V {
@@ -315,7 +342,8 @@ impl<T: Real> Bank<T> {
             assert!(orders(j) <= self.orders);
             (0..orders(j)).for_each(|n| out.check(start(n, j), line.len));
         }
-        for (o, span) in line.strips(self.radius) {
+        for (o, reach) in line.strips() {
+            let span = reach.span(self.radius);
             in_passes!(PASS, fields, orders, |j, first, J| {
                 let centre = source.as_ptr().wrapping_add(origin(j)).wrapping_offset(line.element(o));
                 // SAFETY: the lines have been checked with their margins, and `span` leaves out all
@@ -411,7 +439,8 @@ impl<T: Real> Bank<T> {
             (0..orders(j)).for_each(|n| line.check(origin(n, j), source.len()));
             out.check(start(j), line.len);
         }
-        for (o, span) in line.strips(self.radius) {
+        for (o, reach) in line.strips() {
+            let span = reach.span(self.radius);
             in_passes!(PASS, fields, orders, |j, first, J| {
                 let centres: [_; J] = std::array::from_fn(|n| {
                     source.as_ptr().wrapping_add(origin(first + n, j)).wrapping_offset(line.element(o))

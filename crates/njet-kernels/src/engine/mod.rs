@@ -8,7 +8,10 @@
 //! Work is cut by shape alone, never by the number of threads, and partial sums are added in the
 //! order of the cut: results are the same bits whatever the number of threads.
 
+mod along_y;
+mod asymmetric;
 mod cost;
+mod depthwise;
 mod filter_then_mix;
 mod fir;
 mod mix_then_filter;
@@ -28,10 +31,29 @@ use rayon::prelude::*;
 /// How to run a pass. The default chooses by counting operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Which comes first, the filters or the product; `None`: the cheaper.
+    /// Which comes first, the filters or the product; `None`: the cheaper, and for depthwise layers filters
+    /// alone.
     pub loop_order: Option<LoopOrder>,
     /// The instruction set.
     pub isa: Isa,
+}
+
+/// How a layer is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By filters alone.
+    Depthwise,
+    Product(LoopOrder),
+}
+
+impl Way {
+    fn of(geometry: &Geometry, options: Options) -> Self {
+        match options.loop_order {
+            Some(order) => Self::Product(order),
+            None if depthwise::applies(geometry) => Self::Depthwise,
+            None => Self::Product(LoopOrder::cheaper(geometry)),
+        }
+    }
 }
 
 /// Computes the layer: `[batch, channels_out, height_out, width_out]`.
@@ -48,9 +70,10 @@ pub(crate) fn run_forward<T: Real>(
     options: Options,
 ) -> Result<Vec<T>, KernelError> {
     call.check(geometry)?;
-    Ok(match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
-        LoopOrder::FilterThenMix => filter_then_mix::forward(geometry, call, options.isa),
-        LoopOrder::MixThenFilter => mix_then_filter::forward(geometry, call, options.isa),
+    Ok(match Way::of(geometry, options) {
+        Way::Depthwise => depthwise::forward(geometry, call, options.isa),
+        Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::forward(geometry, call, options.isa),
+        Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::forward(geometry, call, options.isa),
     })
 }
 
@@ -72,9 +95,10 @@ pub(crate) fn run_backward<T: Real>(
     options: Options,
 ) -> Result<Gradients<T>, KernelError> {
     call.check(geometry)?;
-    let mut gradients = match options.loop_order.unwrap_or_else(|| LoopOrder::cheaper(geometry)) {
-        LoopOrder::FilterThenMix => filter_then_mix::backward(geometry, call, options.isa),
-        LoopOrder::MixThenFilter => mix_then_filter::backward(geometry, call, options.isa),
+    let mut gradients = match Way::of(geometry, options) {
+        Way::Depthwise => depthwise::backward(geometry, call, options.isa),
+        Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::backward(geometry, call, options.isa),
+        Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::backward(geometry, call, options.isa),
     };
     gradients.bias = call.wanted.bias.then(|| by_bias(geometry, call.grad_y));
     Ok(gradients)
@@ -120,4 +144,26 @@ const PARTS: usize = 8;
 /// Images in one part of the batch.
 fn images_per_part(batch: usize) -> usize {
     batch.div_ceil(PARTS).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AxisConfig, GeometryConfig};
+
+    #[test]
+    fn each_kind_of_layer_goes_its_way() {
+        let axis = AxisConfig { input: 16, radius: 3, stride: 1, padding: (3, 3) };
+        let way = |channels_in, channels_out, groups, loop_order| {
+            let config = GeometryConfig { batch: 2, channels_in, channels_out, groups, order: 2, y: axis, x: axis };
+            Way::of(&Geometry::new(config).unwrap(), Options { loop_order, ..Options::default() })
+        };
+        assert_eq!(way(8, 8, 8, None), Way::Depthwise);
+        assert_eq!(way(1, 1, 1, None), Way::Depthwise);
+        assert_eq!(way(8, 16, 8, None), Way::Product(LoopOrder::FilterThenMix));
+        assert_eq!(way(96, 192, 1, None), Way::Product(LoopOrder::FilterThenMix));
+        assert_eq!(way(192, 10, 1, None), Way::Product(LoopOrder::MixThenFilter));
+        let forced = Some(LoopOrder::MixThenFilter);
+        assert_eq!(way(8, 8, 8, forced), Way::Product(LoopOrder::MixThenFilter));
+    }
 }

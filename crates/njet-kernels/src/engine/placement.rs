@@ -49,18 +49,22 @@ impl Placement {
         (self.result - 1) * self.keep + 1
     }
 
+    /// The slot under the centre tap of a result; it may lie beyond the slots.
+    pub(super) fn over(&self, result: usize) -> isize {
+        self.centre + (result * self.keep) as isize
+    }
+
     /// The slots that the results `wanted` read with taps of `radius`.
     pub(super) fn read(&self, wanted: &Range<usize>, radius: usize) -> Range<usize> {
-        let over = |result: usize| self.centre + (result * self.keep) as isize;
         let radius = radius as isize;
         let clip = |slot: isize| slot.clamp(0, self.slots() as isize) as usize;
-        let start = clip(over(wanted.start) - radius);
-        start..clip(over(wanted.end - 1) + radius + 1).max(start)
+        let start = clip(self.over(wanted.start) - radius);
+        start..clip(self.over(wanted.end - 1) + radius + 1).max(start)
     }
 
     /// The line of slots `slots`, each `step` elements wide, for `len` outputs from result `first` on.
     pub(super) fn line(&self, slots: &Range<usize>, first: usize, step: usize, len: usize) -> Line {
-        let centre = self.centre + (first * self.keep) as isize - slots.start as isize;
+        let centre = self.over(first) - slots.start as isize;
         Line { step, samples: slots.len(), centre, len }
     }
 

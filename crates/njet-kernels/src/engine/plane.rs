@@ -132,6 +132,26 @@ impl<T: Real> Stages<T> {
         T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out });
     }
 
+    /// The second half of [`synthesise`](Self::synthesise): along x, into `out`.
+    pub(super) fn synthesise_x(&mut self, isa: Isa, taps: &Direction<T>, out: &mut [MaybeUninit<T>]) {
+        T::dispatch(isa, SynthesiseX { stages: self, taps, out });
+    }
+
+    /// The rows that the last analysis filtered along x, and the results, `[order + 1, slots, width]` with
+    /// margins.
+    pub(super) fn slots(&self) -> Range<usize> {
+        self.slots.clone()
+    }
+
+    pub(super) fn fields(&self) -> &[T] {
+        &self.fields
+    }
+
+    /// Rows with margins, and the sums along y with the taps and with their derivatives.
+    pub(super) fn for_fan(&mut self) -> [&mut Vec<T>; 3] {
+        [&mut self.spread_rows, &mut self.sums, &mut self.tangent_sums]
+    }
+
     /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the last `analyse` (or
     /// `analyse_x`), of all rows, was of the plane that responds, and the last `synthesise` of the
     /// upstream planes; or the other way round. Both with tangents.
@@ -166,9 +186,10 @@ impl<T: Real> Stages<T> {
     }
 }
 
-struct Dot<'a, T> {
-    a: &'a [T],
-    b: &'a [T],
+/// `Σ a · b`.
+pub(super) struct Dot<'a, T> {
+    pub(super) a: &'a [T],
+    pub(super) b: &'a [T],
 }
 
 impl<T: Real> crate::isa::Body for Dot<'_, T> {
@@ -286,7 +307,7 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) {
         let Self { stages, filters: Filters { taps, tangent }, planes, source, out } = self;
-        let (y, x, orders, width) = (&taps.y, &taps.x, taps.order + 1, taps.x.source);
+        let (y, orders, width) = (&taps.y, taps.order + 1, taps.x.source);
         let area = y.result * width;
         // Room after each plane for the rest of its last strip.
         let pitch = area + STRIP;
@@ -307,16 +328,33 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
                 }
             }
         }
-        let Some(out) = out else {
-            return;
-        };
+        if let Some(out) = out {
+            SynthesiseX { stages, taps, out }.run::<V, R>(v);
+        }
+    }
+}
+
+/// The second half of a synthesis: along x.
+struct SynthesiseX<'a, T> {
+    stages: &'a mut Stages<T>,
+    taps: &'a Direction<T>,
+    out: &'a mut [MaybeUninit<T>],
+}
+
+impl<T: Real> VectorBody<T> for SynthesiseX<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<V: Vectors<T>, const R: usize>(self, v: V) {
+        let Self { stages, taps, out } = self;
+        let (y, x, orders, width) = (&taps.y, &taps.x, taps.order + 1, taps.x.source);
+        let pitch = y.result * width + STRIP;
         let dense = x.dense();
         let line_pitch = x.slots() + STRIP;
         let lines = room(&mut stages.lines, orders * line_pitch + STRIP);
         let described = x.line(&(0..x.slots()), 0, 1, dense);
         for r in 0..y.result {
             for j in 0..orders {
-                x.lay(&sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
+                x.lay(&stages.sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
             }
             let out = &mut out[r * x.result..];
             let scratch = room(&mut stages.scratch, if x.keep > 1 { dense } else { 0 });

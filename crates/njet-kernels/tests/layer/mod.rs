@@ -116,8 +116,8 @@ pub fn error(a: &[f64], b: &[f64]) -> f64 {
 /// Every combination of loop order and instruction set.
 pub fn engines() -> Vec<Options> {
     use engine::{Isa, LoopOrder};
-    let orders = [LoopOrder::FilterThenMix, LoopOrder::MixThenFilter];
-    orders.into_iter().flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: Some(order), isa })).collect()
+    let orders = [None, Some(LoopOrder::FilterThenMix), Some(LoopOrder::MixThenFilter)];
+    orders.into_iter().flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: order, isa })).collect()
 }
 
 /// The f64 tensors of a file and its metadata.

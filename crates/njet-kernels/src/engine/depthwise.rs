@@ -1,0 +1,164 @@
+//! Layers in which every channel is filtered by itself: the product degenerates, the filters are everything.
+//!
+//! Along y the orders are summed with the channel's coefficients before any pixel is seen: as many filters
+//! as the jet has orders along x, instead of one for each basis function.
+//!
+//! ```text
+//! forward    F_j = x ⋆ g_j (along x)     y = Σ_j F_j ⋆ c_j (along y),  c_j = Σ_i α_ij g_i
+//! backward   G_j = c_jᵀ ∂y               ∂x = Σ_j g_jᵀ G_j
+//!            T_j(t) = Σ_pixels ∂y · F_j shifted by t,   ∂α_ij = Σ_t g_i(t) T_j(t)
+//!            ∂σ_x = Σ_j ⟨x ⋆ ∂g_j, G_j⟩,   ∂σ_y = Σ_j ⟨F_j, (Σ_i α_ij ∂g_i)ᵀ ∂y⟩
+//! ```
+
+use super::asymmetric::Mixture;
+use super::placement::Direction;
+use super::plane::Filters;
+use super::{Workspace, images_per_part, pieces};
+use crate::disjoint::{Disjoint, Filling};
+use crate::geometry::jet_index;
+use crate::isa::Isa;
+use crate::{Backward, Forward, Geometry, Gradients, Real};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Whether the layer is of this kind.
+pub(super) fn applies(geometry: &Geometry) -> bool {
+    geometry.group_in == 1 && geometry.group_out == 1
+}
+
+/// The filters along y of each channel.
+fn mixtures<T: Real>(geometry: &Geometry, alpha: &[T], direction: &Direction<T>) -> Vec<Mixture<T>> {
+    let channel = |alpha: &[T]| Mixture::new(&direction.taps_y, geometry.order + 1, |i, j| alpha[jet_index(i, j)]);
+    alpha.chunks_exact(geometry.basis()).map(channel).collect()
+}
+
+pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
+    let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
+    let filters = Filters { taps: &direction, tangent: None };
+    let mixtures = mixtures(geometry, call.alpha, &direction);
+    let (channels, pixels_in, pixels) = (geometry.groups, geometry.pixels_in(), geometry.pixels_out());
+    let mut filling = Filling::new(geometry.output_len());
+    let y = filling.parts(geometry.output_len());
+    (0..geometry.batch * channels).into_par_iter().for_each(|plane| {
+        let channel = plane % channels;
+        T::with_workspace(|Workspace { stages, .. }| {
+            stages.analyse_x(isa, filters, &call.x[plane * pixels_in..][..pixels_in]);
+            // SAFETY: the only task with this plane.
+            let out = unsafe { y.part(plane * pixels..(plane + 1) * pixels) };
+            stages.gather_y(isa, &direction, &mixtures[channel], out);
+            if let Some(bias) = call.bias {
+                // SAFETY: `gather_y` has written the plane.
+                out.iter_mut().for_each(|y| _ = y.write(unsafe { y.assume_init() } + bias[channel]));
+            }
+        });
+    });
+    // SAFETY: every plane has been written.
+    unsafe { filling.finish(geometry.output_len()) }
+}
+
+/// Gradients of one channel over some images.
+struct Partial {
+    channel: usize,
+    /// `[B]`.
+    alpha: Vec<f64>,
+    sigma: [f64; 2],
+}
+
+pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
+    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
+    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
+    let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+    let flipped = |direction: &Direction<T>| {
+        mixtures(geometry, call.alpha, direction).iter().map(Mixture::flipped).collect::<Vec<_>>()
+    };
+    let taps = forward(call.taps);
+    let tangent = d_taps.map(forward);
+    let pass = BackwardPass {
+        geometry,
+        call,
+        isa,
+        mixtures: flipped(&taps),
+        tangent_mixtures: tangent.as_ref().map(flipped),
+        taps,
+        tangent,
+        adjoint: adjoint(call.taps),
+    };
+    let tasks: Vec<_> = pieces(geometry.batch, images_per_part(geometry.batch))
+        .flat_map(|images| (0..geometry.groups).map(move |channel| (images.clone(), channel)))
+        .collect();
+    let wanted = call.wanted;
+    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
+    let partials: Vec<Partial> = tasks
+        .into_par_iter()
+        .map(|(images, channel)| T::with_workspace(|workspace| pass.run(images, channel, &grad_x, workspace)))
+        .collect();
+    let mut alpha = vec![0.0; if wanted.alpha { call.alpha.len() } else { 0 }];
+    let mut sigma = [0.0; 2];
+    for partial in &partials {
+        sigma = [sigma[0] + partial.sigma[0], sigma[1] + partial.sigma[1]];
+        let start = partial.channel * geometry.basis();
+        alpha.iter_mut().skip(start).zip(&partial.alpha).for_each(|(sum, &part)| *sum += part);
+    }
+    Gradients {
+        // SAFETY: the tasks cover every channel of every image, each synthesis writes all of its plane.
+        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
+        alpha: wanted.alpha.then(|| alpha.into_iter().map(T::from_f64).collect()),
+        bias: None,
+        sigma: wanted.sigma.then_some(sigma),
+    }
+}
+
+struct BackwardPass<'a, T> {
+    geometry: &'a Geometry,
+    call: &'a Backward<'a, T>,
+    isa: Isa,
+    taps: Direction<T>,
+    tangent: Option<Direction<T>>,
+    adjoint: Direction<T>,
+    /// The adjoint filters along y of each channel.
+    mixtures: Vec<Mixture<T>>,
+    tangent_mixtures: Option<Vec<Mixture<T>>>,
+}
+
+impl<T: Real> BackwardPass<'_, T> {
+    fn run(
+        &self,
+        images: Range<usize>,
+        channel: usize,
+        grad_x: &Disjoint<'_, T>,
+        Workspace { stages, .. }: &mut Workspace<T>,
+    ) -> Partial {
+        let (geometry, call, isa, wanted) = (self.geometry, self.call, self.isa, self.call.wanted);
+        let (pixels_in, pixels) = (geometry.pixels_in(), geometry.pixels_out());
+        let filters = Filters { taps: &self.taps, tangent: self.tangent.as_ref() };
+        let adjoint = Filters { taps: &self.adjoint, tangent: None };
+        let mixture = &self.mixtures[channel];
+        let tangent = self.tangent_mixtures.as_ref().map(|mixtures| &mixtures[channel]);
+        let mut partial =
+            Partial { channel, alpha: vec![0.0; if wanted.alpha { geometry.basis() } else { 0 }], sigma: [0.0; 2] };
+        for image in images {
+            let plane = image * geometry.groups + channel;
+            let upstream = &call.grad_y[plane * pixels..][..pixels];
+            if wanted.alpha || wanted.sigma {
+                stages.analyse_x(isa, filters, &call.x[plane * pixels_in..][..pixels_in]);
+            }
+            if wanted.alpha {
+                stages.by_coefficients(isa, &self.taps, upstream, &mut partial.alpha);
+            }
+            if wanted.x || wanted.sigma {
+                stages.fan_y(isa, &self.adjoint, mixture, tangent, upstream);
+            }
+            if wanted.x {
+                // SAFETY: the only task with this image and channel.
+                let out = unsafe { grad_x.part(plane * pixels_in..(plane + 1) * pixels_in) };
+                stages.synthesise_x(isa, adjoint.taps, out);
+            }
+            if wanted.sigma {
+                let [by_y, by_x] = stages.sigma(isa, filters);
+                partial.sigma = [partial.sigma[0] + by_y, partial.sigma[1] + by_x];
+            }
+        }
+        partial
+    }
+}

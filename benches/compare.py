@@ -239,8 +239,9 @@ class Njet:
         done = subprocess.run(command, env=self.env, capture_output=True, text=True)
         if done.returncode != 0:
             fail(f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stderr}", 1)
-        (line,) = done.stdout.splitlines()
-        return json.loads(line)
+        report = json.loads(done.stdout)
+        (row,) = report["rows"] + report["networks"]
+        return row
 
     def layer(self, shape, sigma, extent=2, threads=None):
         row = self.row("layers", "--shapes", shape, "--sigmas", sigma, "--extents", extent, "--batch", BATCH,

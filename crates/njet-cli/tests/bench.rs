@@ -5,9 +5,16 @@ mod command;
 use command::Place;
 use serde_json::Value;
 
-fn lines(arguments: &str) -> Vec<Value> {
+/// The one object that is printed.
+fn report(arguments: &str) -> Value {
     let stdout = Place::new().run(arguments).done().stdout;
-    stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}"))).collect()
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    serde_json::from_str(&stdout).unwrap_or_else(|e| panic!("{e}: {stdout:?}"))
+}
+
+/// One of the two lists of a report.
+fn list<'a>(report: &'a Value, key: &str) -> &'a [Value] {
+    report[key].as_array().unwrap_or_else(|| panic!("no list of {key} in {report}"))
 }
 
 #[test]
@@ -25,9 +32,11 @@ fn quick_as_text() {
 
 #[test]
 fn quick_as_json() {
-    let rows = lines("bench --quick --json");
-    assert_eq!(rows.len(), 3, "{rows:?}");
-    for row in &rows[..2] {
+    let report = report("bench --quick --json");
+    assert!(report["threads"].as_u64().unwrap() >= 1 && report["peak_gflops"].as_f64().unwrap() > 0.0, "{report}");
+    let (rows, networks) = (list(&report, "rows"), list(&report, "networks"));
+    assert_eq!([rows.len(), networks.len()], [2, 1], "{report}");
+    for row in rows {
         assert_eq!(row["what"], "njet");
         for key in ["c_in", "c_out", "side", "groups", "batch", "order", "extent", "sigma", "kernel_side", "threads"] {
             assert!(row[key].as_f64().unwrap() >= 1.0, "{key}: {row}");
@@ -38,7 +47,7 @@ fn quick_as_json() {
         }
         assert_eq!(row["loop_order"], "filter-then-mix");
     }
-    let network = &rows[2];
+    let network = &networks[0];
     assert_eq!(network["what"], "njet-small-njet");
     assert_eq!(network["parameters"], 50_701);
     for key in ["train_step_ms", "train_images_per_second", "inference_ms", "inference_images_per_second"] {
@@ -51,7 +60,9 @@ fn quick_as_json() {
 fn lists_are_combined() {
     let settings =
         "--quick --json --shapes 4x6x8/2,2x2x5 --orders 0,3 --extents 2,4 --sigmas 0.5,1 --batch 1 --threads 1";
-    let rows = lines(&format!("bench layers {settings}"));
+    let report = report(&format!("bench layers {settings}"));
+    assert!(list(&report, "networks").is_empty());
+    let rows = list(&report, "rows");
     assert_eq!(rows.len(), 2 * 2 * 2 * 2);
     let [first, last] = [&rows[0], &rows[15]];
     assert_eq!([&first["groups"], &first["order"], &first["kernel_side"]], [2, 0, 5]);
@@ -62,7 +73,9 @@ fn lists_are_combined() {
 /// The twin has no σ, so it is measured once; memory is that of a fresh process, so only the first has it.
 #[test]
 fn networks_of_either_kind() {
-    let rows = lines("bench networks --quick --json --layer njet,conv --sigmas 1,2");
+    let report = report("bench networks --quick --json --layer njet,conv --sigmas 1,2");
+    assert!(list(&report, "rows").is_empty());
+    let rows = list(&report, "networks");
     let names: Vec<_> = rows.iter().map(|row| (row["what"].as_str().unwrap(), row["sigma"].as_f64())).collect();
     assert_eq!(names, [("njet-small-njet", Some(1.0)), ("njet-small-njet", Some(2.0)), ("njet-small-conv", None)]);
     assert!(rows[1]["peak_memory_bytes"].is_null() && rows[2]["peak_memory_bytes"].is_null());

@@ -1,6 +1,7 @@
-//! Which backend a tensor is on.
+//! The CPU backend: which tensors are on it, and their elements.
 
-use burn::backend::DispatchTensorKind;
+use burn::backend::flex::FlexTensor;
+use burn::backend::{DispatchTensorKind, Element};
 use burn::tensor::Tensor;
 
 /// Whether the tensor is on the CPU backend, with automatic differentiation or without.
@@ -14,4 +15,22 @@ pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
         }
     }
     is_flex(&tensor.clone().into_dispatch().kind)
+}
+
+/// The types that the engine and the backend share.
+pub(crate) trait Float: njet_kernels::Real + Element + njet_basis::Real {
+    /// The elements of a contiguous tensor.
+    fn slice(tensor: &FlexTensor) -> &[Self];
+}
+
+impl Float for f32 {
+    fn slice(tensor: &FlexTensor) -> &[Self] {
+        tensor.as_slice().expect("a contiguous f32 tensor")
+    }
+}
+
+impl Float for f64 {
+    fn slice(tensor: &FlexTensor) -> &[Self] {
+        tensor.as_slice().expect("a contiguous f64 tensor")
+    }
 }

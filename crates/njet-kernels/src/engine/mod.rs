@@ -18,6 +18,7 @@ mod mix_then_filter;
 mod pack;
 mod placement;
 mod plane;
+mod pointwise;
 mod product;
 mod workspace;
 
@@ -25,14 +26,14 @@ pub use crate::isa::Isa;
 pub use cost::LoopOrder;
 pub(crate) use workspace::Workspace;
 
-use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real};
+use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Taps};
 use rayon::prelude::*;
 
 /// How to run a pass. The default chooses by counting operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Which comes first, the filters or the product; `None`: the cheaper, and for depthwise layers filters
-    /// alone.
+    /// Which comes first, the filters or the product; `None`: the cheaper, and the one alone
+    /// where the other has nothing to do: in depthwise layers and 1×1 convolutions.
     pub loop_order: Option<LoopOrder>,
     /// The instruction set.
     pub isa: Isa,
@@ -41,15 +42,18 @@ pub struct Options {
 /// How a layer is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
+    /// By the product alone.
+    Pointwise,
     /// By filters alone.
     Depthwise,
     Product(LoopOrder),
 }
 
 impl Way {
-    fn of(geometry: &Geometry, options: Options) -> Self {
+    fn of<T: Real>(geometry: &Geometry, taps: Taps<'_, T>, options: Options) -> Self {
         match options.loop_order {
             Some(order) => Self::Product(order),
+            None if pointwise::is_pointwise(geometry, taps) => Self::Pointwise,
             None if depthwise::applies(geometry) => Self::Depthwise,
             None => Self::Product(LoopOrder::cheaper(geometry)),
         }
@@ -70,7 +74,8 @@ pub(crate) fn run_forward<T: Real>(
     options: Options,
 ) -> Result<Vec<T>, KernelError> {
     call.check(geometry)?;
-    Ok(match Way::of(geometry, options) {
+    Ok(match Way::of(geometry, call.taps, options) {
+        Way::Pointwise => pointwise::forward(geometry, call, options.isa),
         Way::Depthwise => depthwise::forward(geometry, call, options.isa),
         Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::forward(geometry, call, options.isa),
         Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::forward(geometry, call, options.isa),
@@ -95,7 +100,10 @@ pub(crate) fn run_backward<T: Real>(
     options: Options,
 ) -> Result<Gradients<T>, KernelError> {
     call.check(geometry)?;
-    let mut gradients = match Way::of(geometry, options) {
+    let mut gradients = match Way::of(geometry, call.taps, options) {
+        // The gradient of σ needs responses of the derivative taps, which need not be trivial.
+        Way::Pointwise if call.wanted.sigma => filter_then_mix::backward(geometry, call, options.isa),
+        Way::Pointwise => pointwise::backward(geometry, call, options.isa),
         Way::Depthwise => depthwise::backward(geometry, call, options.isa),
         Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::backward(geometry, call, options.isa),
         Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::backward(geometry, call, options.isa),
@@ -156,7 +164,8 @@ mod tests {
         let axis = AxisConfig { input: 16, radius: 3, stride: 1, padding: (3, 3) };
         let way = |channels_in, channels_out, groups, loop_order| {
             let config = GeometryConfig { batch: 2, channels_in, channels_out, groups, order: 2, y: axis, x: axis };
-            Way::of(&Geometry::new(config).unwrap(), Options { loop_order, ..Options::default() })
+            let taps = Taps { y: &[0.5f32; 21], x: &[0.5; 21] };
+            Way::of(&Geometry::new(config).unwrap(), taps, Options { loop_order, ..Options::default() })
         };
         assert_eq!(way(8, 8, 8, None), Way::Depthwise);
         assert_eq!(way(1, 1, 1, None), Way::Depthwise);

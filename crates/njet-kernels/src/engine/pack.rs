@@ -4,6 +4,7 @@ use super::product::{Right, strip_pitch};
 use crate::Real;
 use crate::isa::{Body, Isa};
 use crate::simd::STRIP;
+use std::ops::Range;
 
 /// Some channels of some images: plane `c` of image `m` begins at `start + m · image + c · pixels`.
 #[derive(Debug, Clone, Copy)]
@@ -16,30 +17,50 @@ pub(super) struct Source<'a, T> {
     pub(super) pixels: usize,
 }
 
-impl<'a, T> Source<'a, T> {
+/// Some pixels, the same of every plane.
+#[derive(Debug, Clone)]
+struct Band<'a, T> {
+    source: Source<'a, T>,
+    pixels: Range<usize>,
+}
+
+impl<'a, T> Band<'a, T> {
     /// Strips of one image.
-    pub(super) fn strips(&self) -> usize {
-        self.pixels.div_ceil(STRIP)
+    #[inline(always)]
+    fn strips(&self) -> usize {
+        self.pixels.len().div_ceil(STRIP)
     }
 
     #[inline(always)]
     fn plane(&self, m: usize, c: usize) -> &'a [T] {
-        &self.data[self.start + m * self.image + c * self.pixels..][..self.pixels]
+        let start = self.source.start + m * self.source.image + c * self.source.pixels;
+        &self.source.data[start + self.pixels.start..start + self.pixels.end]
     }
 }
 
 /// Strips of pixels, `[images · strips][channels][STRIP]`, the images one after another; where an image
 /// ends within a strip, zeros follow.
 pub(super) fn by_pixels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Vec<T>) -> Right<'b, T> {
+    band_by_pixels(isa, source, 0..source.pixels, out)
+}
+
+/// [`by_pixels`] for some pixels of each plane.
+pub(super) fn band_by_pixels<'b, T: Real>(
+    isa: Isa,
+    source: Source<'_, T>,
+    pixels: Range<usize>,
+    out: &'b mut Vec<T>,
+) -> Right<'b, T> {
+    let band = Band { source, pixels };
     let pitch = strip_pitch(source.channels);
-    let strips = source.images * source.strips();
+    let strips = source.images * band.strips();
     let out = super::plane::room(out, strips * pitch);
-    isa.run(ByPixels { source, out, pitch });
+    isa.run(ByPixels { band, out, pitch });
     Right { strips: out, pitch, columns: strips * STRIP }
 }
 
 struct ByPixels<'a, T> {
-    source: Source<'a, T>,
+    band: Band<'a, T>,
     out: &'a mut [T],
     pitch: usize,
 }
@@ -48,11 +69,11 @@ impl<T: Real> Body for ByPixels<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { source, out, pitch } = self;
-        for m in 0..source.images {
-            for c in 0..source.channels {
-                let (strips, rest) = source.plane(m, c).as_chunks::<STRIP>();
-                let at = |s: usize| (m * source.strips() + s) * pitch + c * STRIP;
+        let Self { band, out, pitch } = self;
+        for m in 0..band.source.images {
+            for c in 0..band.source.channels {
+                let (strips, rest) = band.plane(m, c).as_chunks::<STRIP>();
+                let at = |s: usize| (m * band.strips() + s) * pitch + c * STRIP;
                 for (s, strip) in strips.iter().enumerate() {
                     out[at(s)..][..STRIP].copy_from_slice(strip);
                 }
@@ -69,15 +90,25 @@ impl<T: Real> Body for ByPixels<'_, T> {
 /// Strips of channels, `[channels / STRIP][images · strips of pixels · STRIP][STRIP]`; where the channels
 /// or an image end within a strip, zeros follow.
 pub(super) fn by_channels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Vec<T>) -> Right<'b, T> {
-    let pixels = source.images * source.strips() * STRIP;
-    let pitch = pixels * STRIP;
+    band_by_channels(isa, source, 0..source.pixels, out)
+}
+
+/// [`by_channels`] for some pixels of each plane.
+pub(super) fn band_by_channels<'b, T: Real>(
+    isa: Isa,
+    source: Source<'_, T>,
+    pixels: Range<usize>,
+    out: &'b mut Vec<T>,
+) -> Right<'b, T> {
+    let band = Band { source, pixels };
+    let pitch = source.images * band.strips() * STRIP * STRIP;
     let out = super::plane::room(out, source.channels.div_ceil(STRIP) * pitch);
-    isa.run(ByChannels { source, out, pitch });
+    isa.run(ByChannels { band, out, pitch });
     Right { strips: out, pitch, columns: source.channels }
 }
 
 struct ByChannels<'a, T> {
-    source: Source<'a, T>,
+    band: Band<'a, T>,
     out: &'a mut [T],
     pitch: usize,
 }
@@ -86,21 +117,22 @@ impl<T: Real> Body for ByChannels<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { source, out, pitch } = self;
-        for first in (0..source.channels).step_by(STRIP) {
-            let channels = STRIP.min(source.channels - first);
-            for m in 0..source.images {
-                for s in 0..source.strips() {
-                    let pixels = STRIP.min(source.pixels - s * STRIP);
+        let Self { band, out, pitch } = self;
+        let all = band.source.channels;
+        for first in (0..all).step_by(STRIP) {
+            let channels = STRIP.min(all - first);
+            for m in 0..band.source.images {
+                for s in 0..band.strips() {
+                    let pixels = STRIP.min(band.pixels.len() - s * STRIP);
                     let mut square = [[T::ZERO; STRIP]; STRIP];
                     for (c, row) in square.iter_mut().enumerate().take(channels) {
-                        let from = &source.plane(m, first + c)[s * STRIP..][..pixels];
+                        let from = &band.plane(m, first + c)[s * STRIP..][..pixels];
                         match from.as_array::<STRIP>() {
                             Some(from) => *row = *from,
                             None => row[..pixels].copy_from_slice(from),
                         }
                     }
-                    let at = first / STRIP * pitch + (m * source.strips() + s) * STRIP * STRIP;
+                    let at = first / STRIP * pitch + (m * band.strips() + s) * STRIP * STRIP;
                     let (to, _) = out[at..][..STRIP * STRIP].as_chunks_mut::<STRIP>();
                     for (p, to) in to.iter_mut().enumerate() {
                         *to = std::array::from_fn(|c| square[c][p]);

@@ -1,7 +1,7 @@
 //! The layer on the CPU backend: the engine of `njet-kernels`, with its own backward pass.
 
 use super::Call;
-use crate::backend::on_flex;
+use crate::backend::{Float, on_flex};
 use burn::backend::autodiff::{
     Autodiff, NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -10,7 +10,7 @@ use burn::backend::autodiff::{
 };
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, DType, Dispatch, Element, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
@@ -98,24 +98,6 @@ impl NJetGradients for Flex {
             DType::F64 => backward::<f64>(&x, &alpha, &grad_y, wanted, call),
             other => unreachable!("`runs` admits f32 and f64, not {other:?}"),
         }
-    }
-}
-
-/// The types that the engine and the backend share.
-trait Float: Real + Element + njet_basis::Real {
-    /// The elements of a contiguous tensor.
-    fn slice(tensor: &FlexTensor) -> &[Self];
-}
-
-impl Float for f32 {
-    fn slice(tensor: &FlexTensor) -> &[Self] {
-        tensor.as_slice().expect("a contiguous f32 tensor")
-    }
-}
-
-impl Float for f64 {
-    fn slice(tensor: &FlexTensor) -> &[Self] {
-        tensor.as_slice().expect("a contiguous f64 tensor")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Convolution, batch normalisation, ReLU, and what follows.
 
 use super::norm::norm_relu;
+use super::pointwise::convolve;
 use super::pool::average_pool;
 use crate::layer::NJetConv2d;
 use burn::module::Module;
@@ -23,7 +24,7 @@ impl Convolution {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         match self {
             Self::Njet(layer) => layer.forward(x),
-            Self::Conv(layer) => layer.forward(x),
+            Self::Conv(layer) => convolve(layer, x),
         }
     }
 }

@@ -20,6 +20,7 @@ mod block;
 mod classifier;
 mod describe;
 mod norm;
+mod pointwise;
 mod pool;
 
 pub use architecture::{Architecture, BlockSpec, Head, LayerKind, UnknownName};

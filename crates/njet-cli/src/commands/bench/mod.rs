@@ -58,7 +58,7 @@ pub struct Bench {
     /// Few and small things: whether it works, not how fast it is
     #[arg(long)]
     quick: bool,
-    /// Print each result as a JSON object on a line of its own
+    /// Print the results as one JSON object
     #[arg(long)]
     json: bool,
 }

@@ -14,16 +14,18 @@ use std::time::Duration;
 /// What everything was measured on.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Machine {
-    /// On which everything was computed.
-    pub threads: usize,
     /// Of multiply-adds in registers, f32, all threads together.
     pub peak_gflops: f64,
+    /// On which everything was computed.
+    pub threads: usize,
 }
 
 /// Everything that was measured.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Report {
+    #[serde(flatten)]
     machine: Machine,
+    #[serde(rename = "rows")]
     layers: Vec<LayerRow>,
     networks: Vec<NetworkRow>,
 }
@@ -97,11 +99,8 @@ impl Report {
         std::io::stdout().write_all(text.as_bytes()).context("cannot write the result to standard output")
     }
 
-    /// An object a line.
     fn json(&self) -> Result<String> {
-        let layers = self.layers.iter().map(serde_json::to_string);
-        let lines = layers.chain(self.networks.iter().map(serde_json::to_string));
-        Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n") + "\n")
+        Ok(serde_json::to_string(self)? + "\n")
     }
 
     fn text(&self, took: Duration) -> String {

@@ -30,25 +30,44 @@ const PASS: usize = 4;
 /// the number of orders `$J` known when it is compiled.
 macro_rules! in_passes {
     ($most:ident, $fields:expr, $orders:expr, |$j:ident, $first:ident, $J:ident| $pass:expr) => {
-        for $j in 0..$fields {
-            let orders: usize = $orders($j);
-            for $first in (0..orders).step_by($most) {
-                match orders - $first {
-                    1 => {
-                        const $J: usize = 1;
-                        $pass
-                    }
-                    2 => {
-                        const $J: usize = 2;
-                        $pass
-                    }
-                    3 => {
-                        const $J: usize = 3;
-                        $pass
-                    }
-                    _ => {
-                        const $J: usize = $most;
-                        $pass
+        // The jet of order 2 in straight code: without a choice for every field of every strip.
+        if $fields == 3 && $orders(0) == 3 {
+            {
+                const $J: usize = 3;
+                let ($j, $first): (usize, usize) = (0, 0);
+                $pass
+            }
+            {
+                const $J: usize = 2;
+                let ($j, $first): (usize, usize) = (1, 0);
+                $pass
+            }
+            {
+                const $J: usize = 1;
+                let ($j, $first): (usize, usize) = (2, 0);
+                $pass
+            }
+        } else {
+            for $j in 0..$fields {
+                let orders: usize = $orders($j);
+                for $first in (0..orders).step_by($most) {
+                    match orders - $first {
+                        1 => {
+                            const $J: usize = 1;
+                            $pass
+                        }
+                        2 => {
+                            const $J: usize = 2;
+                            $pass
+                        }
+                        3 => {
+                            const $J: usize = 3;
+                            $pass
+                        }
+                        _ => {
+                            const $J: usize = $most;
+                            $pass
+                        }
                     }
                 }
             }

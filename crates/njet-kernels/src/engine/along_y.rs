@@ -3,7 +3,7 @@
 use super::asymmetric::Mixture;
 use super::fir::Strips;
 use super::placement::Direction;
-use super::plane::{Dot, Stages, room, with_margins};
+use super::plane::{Dot, Stages, with_margins};
 use crate::Real;
 use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
@@ -108,7 +108,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         let (y, width, orders) = (&adjoint.y, adjoint.x.source, adjoint.order + 1);
         let (slots, area) = (0..y.slots(), y.slots() * width);
         let [rows, sums, tangent_sums] = stages.for_fan();
-        let rows = room(rows, with_margins(1, area));
+        let rows = rows.room(with_margins(1, area));
         rows.fill(T::ZERO);
         for (row, samples) in rows[STRIP..][..area].chunks_mut(y.spread * width).zip(upstream.chunks_exact(width)) {
             row[..width].copy_from_slice(samples);
@@ -117,7 +117,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         let line = y.line(&slots, 0, width, y.result * width);
         for (mixture, sums) in [(Some(mixture), sums), (tangent, tangent_sums)] {
             if let Some(mixture) = mixture {
-                let out = Strips::uninit(as_uninit(room(sums, orders * pitch)));
+                let out = Strips::uninit(as_uninit(sums.room(orders * pitch)));
                 mixture.fan::<V, R>(v, line, rows, STRIP, |j| j * pitch, &out);
             }
         }

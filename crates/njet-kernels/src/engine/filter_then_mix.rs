@@ -2,7 +2,7 @@
 
 use super::pack::{self, Source};
 use super::placement::Direction;
-use super::plane::{Filters, Planes, Responses, clear_margins, room, with_margins};
+use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::{PARTS, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
@@ -90,7 +90,7 @@ fn forward_tile<T: Real>(
     for block in pieces(geometry.group_in, per_block) {
         let rows = block.len() * basis;
         let pitch = strip_pitch(rows);
-        let panel = room(&mut workspace.panel, tile.images.len() * strips * pitch);
+        let panel = workspace.panel.room(tile.images.len() * strips * pitch);
         for c in block.clone() {
             for (panel, image) in panel.chunks_exact_mut(strips * pitch).zip(tile.images.clone()) {
                 let planes = Planes { start: (c - block.start) * basis * STRIP, pitch: STRIP };
@@ -256,7 +256,7 @@ impl<T: Real> BackwardPass<'_, T> {
                 let rows = block.len() * basis;
                 // The gradient of the responses: planes with margins, those of an image together.
                 let image_planes = with_margins(rows, pixels);
-                let mixed = room(&mut workspace.mixed, if need_planes { tile.len() * image_planes } else { 0 });
+                let mixed = workspace.mixed.room(if need_planes { tile.len() * image_planes } else { 0 });
                 if let Some(upstream) = by_pixels {
                     for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
                         clear_margins(mixed, pixels);
@@ -270,7 +270,7 @@ impl<T: Real> BackwardPass<'_, T> {
                     }
                 }
                 let pitch = strip_pitch(rows);
-                let panel = room(&mut workspace.panel, if wanted.alpha { tile.len() * strips * pitch } else { 0 });
+                let panel = workspace.panel.room(if wanted.alpha { tile.len() * strips * pitch } else { 0 });
                 for c in block.clone() {
                     for (m, image) in tile.clone().enumerate() {
                         let stages = &mut workspace.stages;

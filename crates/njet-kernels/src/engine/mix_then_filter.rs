@@ -6,8 +6,9 @@
 
 use super::pack::{self, Source};
 use super::placement::Direction;
-use super::plane::{Filters, Planes, Responses, clear_margins, room, with_margins};
+use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
 use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
+use super::workspace::Buffer;
 use super::{TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
@@ -52,10 +53,10 @@ fn mix<'a, T: Real>(
     rows: usize,
     input: Right<'_, T>,
     m: usize,
-    mixed: &'a mut Vec<T>,
+    mixed: &'a mut Buffer<T>,
 ) -> &'a [T] {
     let pixels = geometry.pixels_in();
-    let mixed = room(mixed, with_margins(rows, pixels));
+    let mixed = mixed.room(with_margins(rows, pixels));
     clear_margins(mixed, pixels);
     let strips = pixels.div_ceil(STRIP);
     let right = Right { strips: &input.strips[m * strips * input.pitch..], columns: pixels, ..input };
@@ -219,7 +220,7 @@ impl<T: Real> BackwardPass<'_, T> {
             for block in pieces(geometry.group_out, per_block) {
                 let rows = block.len() * basis;
                 let pitch = strip_pitch(rows);
-                let panel = room(panel, if need_responses { tile.len() * strips * pitch } else { 0 });
+                let panel = panel.room(if need_responses { tile.len() * strips * pitch } else { 0 });
                 for (m, image) in tile.clone().enumerate() {
                     let mixed = by_pixels.map(|input| {
                         let left = self.mixing[group].rows(block.start * basis..block.end * basis);

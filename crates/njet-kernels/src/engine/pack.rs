@@ -1,6 +1,7 @@
 //! Planes into the strips that the product reads.
 
 use super::product::{Right, strip_pitch};
+use super::workspace::Buffer;
 use crate::Real;
 use crate::isa::{Body, Isa};
 use crate::simd::STRIP;
@@ -40,7 +41,7 @@ impl<'a, T> Band<'a, T> {
 
 /// Strips of pixels, `[images · strips][channels][STRIP]`, the images one after another; where an image
 /// ends within a strip, zeros follow.
-pub(super) fn by_pixels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Vec<T>) -> Right<'b, T> {
+pub(super) fn by_pixels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Buffer<T>) -> Right<'b, T> {
     band_by_pixels(isa, source, 0..source.pixels, out)
 }
 
@@ -49,12 +50,12 @@ pub(super) fn band_by_pixels<'b, T: Real>(
     isa: Isa,
     source: Source<'_, T>,
     pixels: Range<usize>,
-    out: &'b mut Vec<T>,
+    out: &'b mut Buffer<T>,
 ) -> Right<'b, T> {
     let band = Band { source, pixels };
     let pitch = strip_pitch(source.channels);
     let strips = source.images * band.strips();
-    let out = super::plane::room(out, strips * pitch);
+    let out = out.room(strips * pitch);
     isa.run(ByPixels { band, out, pitch });
     Right { strips: out, pitch, columns: strips * STRIP }
 }
@@ -89,7 +90,7 @@ impl<T: Real> Body for ByPixels<'_, T> {
 
 /// Strips of channels, `[channels / STRIP][images · strips of pixels · STRIP][STRIP]`; where the channels
 /// or an image end within a strip, zeros follow.
-pub(super) fn by_channels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Vec<T>) -> Right<'b, T> {
+pub(super) fn by_channels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Buffer<T>) -> Right<'b, T> {
     band_by_channels(isa, source, 0..source.pixels, out)
 }
 
@@ -98,11 +99,11 @@ pub(super) fn band_by_channels<'b, T: Real>(
     isa: Isa,
     source: Source<'_, T>,
     pixels: Range<usize>,
-    out: &'b mut Vec<T>,
+    out: &'b mut Buffer<T>,
 ) -> Right<'b, T> {
     let band = Band { source, pixels };
     let pitch = source.images * band.strips() * STRIP * STRIP;
-    let out = super::plane::room(out, source.channels.div_ceil(STRIP) * pitch);
+    let out = out.room(source.channels.div_ceil(STRIP) * pitch);
     isa.run(ByChannels { band, out, pitch });
     Right { strips: out, pitch, columns: source.channels }
 }

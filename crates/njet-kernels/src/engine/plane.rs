@@ -2,6 +2,7 @@
 
 use super::fir::Strips;
 use super::placement::Direction;
+use super::workspace::Buffer;
 use crate::Real;
 use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
@@ -37,48 +38,39 @@ pub(super) struct Filters<'a, T> {
 #[derive(Debug)]
 pub(super) struct Stages<T> {
     /// One or a few rows between margins.
-    lines: Vec<T>,
+    lines: Buffer<T>,
     /// Results between strides.
-    scratch: Vec<T>,
+    scratch: Buffer<T>,
     /// The analysed plane filtered along x with the taps, `[order + 1, slots, width]` with margins;
-    fields: Vec<T>,
+    fields: Buffer<T>,
     /// with their derivatives, `[order + 1, slots, width]`.
-    tangent_fields: Vec<T>,
+    tangent_fields: Buffer<T>,
     /// Rows of the plane that `fields` has, as slots, and those between that hold samples.
     slots: Range<usize>,
     spread: usize,
     /// Planes with rows of zeros between their rows, where there is a stride.
-    spread_rows: Vec<T>,
+    spread_rows: Buffer<T>,
     /// The synthesised planes filtered and summed along y with the taps, `[order + 1, rows, width]` with
     /// room for a strip after each;
-    sums: Vec<T>,
+    sums: Buffer<T>,
     /// with their derivatives.
-    tangent_sums: Vec<T>,
+    tangent_sums: Buffer<T>,
 }
 
 impl<T> Default for Stages<T> {
     fn default() -> Self {
         Self {
-            lines: Vec::new(),
-            scratch: Vec::new(),
-            fields: Vec::new(),
-            tangent_fields: Vec::new(),
+            lines: Buffer::default(),
+            scratch: Buffer::default(),
+            fields: Buffer::default(),
+            tangent_fields: Buffer::default(),
             slots: 0..0,
             spread: 1,
-            spread_rows: Vec::new(),
-            sums: Vec::new(),
-            tangent_sums: Vec::new(),
+            spread_rows: Buffer::default(),
+            sums: Buffer::default(),
+            tangent_sums: Buffer::default(),
         }
     }
-}
-
-/// Makes `buffer` at least `len` long and hands out that much. Contents are whatever was there.
-#[inline(always)]
-pub(super) fn room<T: Real>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
-    if buffer.len() < len {
-        buffer.resize(len, T::ZERO);
-    }
-    &mut buffer[..len]
 }
 
 /// Elements of `count` planes of `area` elements with margins before, between and after.
@@ -148,7 +140,7 @@ impl<T: Real> Stages<T> {
     }
 
     /// Rows with margins, and the sums along y with the taps and with their derivatives.
-    pub(super) fn for_fan(&mut self) -> [&mut Vec<T>; 3] {
+    pub(super) fn for_fan(&mut self) -> [&mut Buffer<T>; 3] {
         [&mut self.spread_rows, &mut self.sums, &mut self.tangent_sums]
     }
 
@@ -217,9 +209,9 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let width = x.result;
         let slots = y.read(&rows, taps.taps_y.radius());
         let area = slots.len() * width;
-        let fields = room(&mut stages.fields, with_margins(orders, area));
-        let tangents = room(&mut stages.tangent_fields, if tangent.is_some() { with_margins(orders, area) } else { 0 });
-        let line = room(&mut stages.lines, x.slots() + 2 * STRIP);
+        let fields = stages.fields.room(with_margins(orders, area));
+        let tangents = stages.tangent_fields.room(if tangent.is_some() { with_margins(orders, area) } else { 0 });
+        let line = stages.lines.room(x.slots() + 2 * STRIP);
         for (row, slot) in slots.clone().enumerate() {
             // Order `n` of this row; what is written past a row's end the next row overwrites.
             let start = |n| n * (area + STRIP) + row * width;
@@ -244,7 +236,7 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         // put in order afterwards.
         let apart = y.keep > 1;
         let pitch = width.next_multiple_of(STRIP);
-        let scratch = room(&mut stages.scratch, if apart { orders * (orders + 1) / 2 * pitch } else { 0 });
+        let scratch = stages.scratch.room(if apart { orders * (orders + 1) / 2 * pitch } else { 0 });
         let runs = if apart { rows.len() } else { 1 };
         for r in 0..runs {
             let line = y.line(&slots, rows.start + r, width, rows.len() * width / runs);
@@ -265,7 +257,7 @@ fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
     v: V,
     direction: &Direction<T>,
     line: &[T],
-    scratch: &mut Vec<T>,
+    scratch: &mut Buffer<T>,
     start: impl Fn(usize) -> usize,
     out: &mut [T],
 ) {
@@ -275,7 +267,7 @@ fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
     // Whole strips, so that no order is written over another's beginning.
     let pitch = dense.next_multiple_of(STRIP);
     let thinned = x.keep > 1;
-    let scratch = room(scratch, if thinned { orders * pitch } else { 0 });
+    let scratch = scratch.room(if thinned { orders * pitch } else { 0 });
     let strips = Strips::plain(if thinned { &mut *scratch } else { &mut *out });
     let place = |n, _| if thinned { n * pitch } else { start(n) };
     direction.taps_x.analyse::<V, R, _>(v, described, line, 1, |_| STRIP, |_| orders, place, &strips);
@@ -311,8 +303,8 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
         let area = y.result * width;
         // Room after each plane for the rest of its last strip.
         let pitch = area + STRIP;
-        let sums = room(&mut stages.sums, orders * pitch);
-        let tangent_sums = room(&mut stages.tangent_sums, if tangent.is_some() { orders * pitch } else { 0 });
+        let sums = stages.sums.room(orders * pitch);
+        let tangent_sums = stages.tangent_sums.room(if tangent.is_some() { orders * pitch } else { 0 });
         let slots = 0..y.slots();
         let (rows, origins): (&[T], _) =
             if y.spread == 1 { (source, planes) } else { spread_rows(taps, planes, source, &mut stages.spread_rows) };
@@ -350,14 +342,14 @@ impl<T: Real> VectorBody<T> for SynthesiseX<'_, T> {
         let pitch = y.result * width + STRIP;
         let dense = x.dense();
         let line_pitch = x.slots() + STRIP;
-        let lines = room(&mut stages.lines, orders * line_pitch + STRIP);
+        let lines = stages.lines.room(orders * line_pitch + STRIP);
         let described = x.line(&(0..x.slots()), 0, 1, dense);
         for r in 0..y.result {
             for j in 0..orders {
                 x.lay(&stages.sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
             }
             let out = &mut out[r * x.result..];
-            let scratch = room(&mut stages.scratch, if x.keep > 1 { dense } else { 0 });
+            let scratch = stages.scratch.room(if x.keep > 1 { dense } else { 0 });
             let strips = Strips::uninit(if x.keep > 1 { as_uninit(scratch) } else { &mut *out });
             let origin = |j, _| STRIP + j * line_pitch;
             taps.taps_x.synthesise::<V, R, _>(v, described, lines, 1, origin, |_| orders, |_| 0, &strips);
@@ -374,13 +366,13 @@ fn spread_rows<'a, T: Real>(
     taps: &Direction<T>,
     planes: Planes,
     source: &[T],
-    spread: &'a mut Vec<T>,
+    spread: &'a mut Buffer<T>,
 ) -> (&'a [T], Planes) {
     let (y, width, orders) = (&taps.y, taps.x.source, taps.order + 1);
     let area = y.slots() * width;
     let basis = orders * (orders + 1) / 2;
     let to = Planes { start: STRIP, pitch: area + STRIP };
-    let spread = room(spread, with_margins(basis, area));
+    let spread = spread.room(with_margins(basis, area));
     spread.fill(T::ZERO);
     for j in 0..orders {
         for i in 0..orders - j {

@@ -7,6 +7,7 @@
 
 use super::pack::{self, Source};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels};
+use super::workspace::Buffer;
 use super::{PARTS, TASKS, TILE_PIXELS, Workspace, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::geometry::Axis;
@@ -69,11 +70,11 @@ impl<'a> Place<'a> {
         Source { data, start, image, images: tile.images.len(), channels, pixels: plane }
     }
 
-    fn by_pixels<'b, T: Real>(self, isa: Isa, data: &[T], to: &'b mut Vec<T>) -> Right<'b, T> {
+    fn by_pixels<'b, T: Real>(self, isa: Isa, data: &[T], to: &'b mut Buffer<T>) -> Right<'b, T> {
         pack::band_by_pixels(isa, self.of(data), self.tile.pixels.clone(), to)
     }
 
-    fn by_channels<'b, T: Real>(self, isa: Isa, data: &[T], to: &'b mut Vec<T>) -> Right<'b, T> {
+    fn by_channels<'b, T: Real>(self, isa: Isa, data: &[T], to: &'b mut Buffer<T>) -> Right<'b, T> {
         pack::band_by_channels(isa, self.of(data), self.tile.pixels.clone(), to)
     }
 

@@ -1,9 +1,10 @@
 //! The second half of a depthwise layer: along y, with the orders already summed.
 
 use super::asymmetric::Mixture;
-use super::fir::Strips;
+use super::line::Rows;
 use super::placement::Direction;
 use super::plane::{Dot, Stages, with_margins};
+use super::strips::Strips;
 use crate::Real;
 use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
@@ -68,7 +69,7 @@ impl<T: Real> Stages<T> {
 }
 
 struct GatherY<'a, T> {
-    stages: &'a Stages<T>,
+    stages: &'a mut Stages<T>,
     direction: &'a Direction<T>,
     mixture: &'a Mixture<T>,
     out: &'a mut [MaybeUninit<T>],
@@ -84,10 +85,12 @@ impl<T: Real> VectorBody<T> for GatherY<'_, T> {
         let field = slots.len() * width + STRIP;
         let runs = if y.keep == 1 { 1 } else { y.result };
         let len = y.result * width / runs;
+        let (fields, plan) = stages.for_gather();
         for r in 0..runs {
             // What is written past a row's end the next row overwrites.
             let to = Strips::uninit(&mut out[r * len..]);
-            mixture.gather::<V, R>(v, y.line(&slots, r, width, len), stages.fields(), |j| STRIP + j * field, &to);
+            let plan = plan.of(y.line(&slots, r, width, len), Rows::ONE, direction.taps_y.radius());
+            mixture.gather::<V, R>(v, plan, fields, |j| STRIP + j * field, &to);
         }
     }
 }
@@ -107,7 +110,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         let Self { stages, adjoint, mixture, tangent, upstream } = self;
         let (y, width, orders) = (&adjoint.y, adjoint.x.source, adjoint.order + 1);
         let (slots, area) = (0..y.slots(), y.slots() * width);
-        let [rows, sums, tangent_sums] = stages.for_fan();
+        let ([rows, sums, tangent_sums], plan) = stages.for_fan();
         let rows = rows.room(with_margins(1, area));
         rows.fill(T::ZERO);
         for (row, samples) in rows[STRIP..][..area].chunks_mut(y.spread * width).zip(upstream.chunks_exact(width)) {
@@ -115,10 +118,11 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         }
         let pitch = y.result * width + STRIP;
         let line = y.line(&slots, 0, width, y.result * width);
+        let plan = plan.of(line, Rows::ONE, adjoint.taps_y.radius());
         for (mixture, sums) in [(Some(mixture), sums), (tangent, tangent_sums)] {
             if let Some(mixture) = mixture {
                 let out = Strips::uninit(as_uninit(sums.room(orders * pitch)));
-                mixture.fan::<V, R>(v, line, rows, STRIP, |j| j * pitch, &out);
+                mixture.fan::<V, R>(v, plan, rows, STRIP, |j| j * pitch, &out);
             }
         }
     }

@@ -6,7 +6,9 @@
 // Lanes and registers are indexed together in several arrays.
 #![allow(clippy::needless_range_loop)]
 
-use super::fir::{Bank, Line, Strips};
+use super::fir::Bank;
+use super::line::{Plan, for_strips};
+use super::strips::Strips;
 use crate::Real;
 use crate::simd::Vectors;
 
@@ -46,30 +48,30 @@ impl<T: Real> Mixture<T> {
     pub(super) fn gather<V: Vectors<T>, const R: usize>(
         &self,
         v: V,
-        line: Line,
+        plan: &Plan,
         source: &[T],
         origin: impl Fn(usize) -> usize,
         out: &Strips<'_, T, false>,
     ) {
-        (0..self.fields).for_each(|j| line.check(origin(j), source.len()));
-        out.check(0, line.len);
-        for (o, reach) in line.strips() {
-            let taps = reach.taps(self.radius);
+        (0..self.fields).for_each(|j| plan.check(origin(j), source.len()));
+        out.check(0, plan);
+        for_strips!(plan, |o, element, span| {
+            let taps = (span.low, span.high);
             for first in (0..self.fields).step_by(PASS) {
-                let at = |j: usize| source.as_ptr().wrapping_add(origin(first + j)).wrapping_offset(line.element(o));
+                let at = |j: usize| source.as_ptr().wrapping_add(origin(first + j)).wrapping_offset(element);
                 // SAFETY: the lines have been checked with their margins, `reach` leaves out the taps that
                 // would read beyond them, and the output has been checked.
                 unsafe {
                     let sum = match (self.fields - first).min(PASS) {
-                        1 => self.gather_strip::<V, R, 1>(v, std::array::from_fn(at), taps, line.step, first),
-                        2 => self.gather_strip::<V, R, 2>(v, std::array::from_fn(at), taps, line.step, first),
-                        3 => self.gather_strip::<V, R, 3>(v, std::array::from_fn(at), taps, line.step, first),
-                        _ => self.gather_strip::<V, R, PASS>(v, std::array::from_fn(at), taps, line.step, first),
+                        1 => self.gather_strip::<V, R, 1>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        2 => self.gather_strip::<V, R, 2>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        3 => self.gather_strip::<V, R, 3>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        _ => self.gather_strip::<V, R, PASS>(v, std::array::from_fn(at), taps, plan.step(), first),
                     };
                     out.put::<V, R>(v, 0, o, sum, first > 0);
                 }
             }
-        }
+        });
     }
 
     #[inline(always)]
@@ -112,30 +114,30 @@ impl<T: Real> Mixture<T> {
     pub(super) fn fan<V: Vectors<T>, const R: usize>(
         &self,
         v: V,
-        line: Line,
+        plan: &Plan,
         source: &[T],
         origin: usize,
         start: impl Fn(usize) -> usize,
         out: &Strips<'_, T, false>,
     ) {
-        line.check(origin, source.len());
-        (0..self.fields).for_each(|j| out.check(start(j), line.len));
-        for (o, reach) in line.strips() {
-            let taps = reach.taps(self.radius);
-            let centre = source.as_ptr().wrapping_add(origin).wrapping_offset(line.element(o));
+        plan.check(origin, source.len());
+        (0..self.fields).for_each(|j| out.check(start(j), plan));
+        for_strips!(plan, |o, element, span| {
+            let taps = (span.low, span.high);
+            let centre = source.as_ptr().wrapping_add(origin).wrapping_offset(element);
             for first in (0..self.fields).step_by(PASS) {
                 let to = |j: usize| start(first + j);
                 // SAFETY: as in `gather`.
                 unsafe {
                     match (self.fields - first).min(PASS) {
-                        1 => self.fan_strip::<V, R, 1>(v, centre, taps, line.step, first, o, to, out),
-                        2 => self.fan_strip::<V, R, 2>(v, centre, taps, line.step, first, o, to, out),
-                        3 => self.fan_strip::<V, R, 3>(v, centre, taps, line.step, first, o, to, out),
-                        _ => self.fan_strip::<V, R, PASS>(v, centre, taps, line.step, first, o, to, out),
+                        1 => self.fan_strip::<V, R, 1>(v, centre, taps, plan.step(), first, o, to, out),
+                        2 => self.fan_strip::<V, R, 2>(v, centre, taps, plan.step(), first, o, to, out),
+                        3 => self.fan_strip::<V, R, 3>(v, centre, taps, plan.step(), first, o, to, out),
+                        _ => self.fan_strip::<V, R, PASS>(v, centre, taps, plan.step(), first, o, to, out),
                     }
                 }
             }
-        }
+        });
     }
 
     #[inline(always)]

@@ -3,306 +3,36 @@
 //! - [`Bank::analyse`]: one line in, one filtered line out for each order: the responses.
 //! - [`Bank::synthesise`]: one line in for each order, the sum of the filtered lines out: the adjoint.
 //!
-//! Both compute [`STRIP`] neighbouring outputs at a time in registers, and both fold the taps: even
+//! Both compute [`STRIP`](crate::simd::STRIP) neighbouring outputs at a time in registers, and both fold the taps: even
 //! orders are symmetric and odd ones antisymmetric, so two samples at equal distance from the centre
 //! are added (or subtracted) first and multiplied once.
 //!
-//! `step` is the distance between the samples that neighbouring taps read: 1 along x, the row pitch
-//! along y. Along y a whole plane is one long line, so narrow images lose nothing to ragged row ends.
-//! Taps that would read before the first or after the last sample are left out. A strip whose outputs
-//! lie in several rows leaves out only what no row needs: therefore [`STRIP`] zeros must stand before
-//! and after the samples.
+//! What bounds these loops is not the arithmetic alone. A multiply-add takes four cycles and two can begin in
+//! each, so fewer than eight sums at a time wait for one another; and each tap is loaded into every lane, so
+//! it should serve as many sums as the registers hold. Therefore the two short fields of a jet go together, and
+//! taps and their derivatives by σ are applied to the same folded samples.
 
 // Lanes and registers are indexed together in several arrays.
 #![allow(clippy::needless_range_loop)]
 
+use super::line::{Plan, Span, for_strips};
+use super::strips::Strips;
 use crate::Real;
-use crate::simd::{STRIP, Vectors};
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::ops::Range;
+use crate::simd::Vectors;
 
 /// Orders filtered in one pass. Four accumulators of two registers, the two folded samples and a tap
 /// fit the sixteen registers of AVX2; more would spill. Even, so that each pass begins with an even order.
 const PASS: usize = 4;
-
-/// Runs `$pass` over the fields `$j` and their orders, at most `$most` at a time from `$first` on, with
-/// the number of orders `$J` known when it is compiled.
-macro_rules! in_passes {
-    ($most:ident, $fields:expr, $orders:expr, |$j:ident, $first:ident, $J:ident| $pass:expr) => {
-        // The jet of order 2 in straight code: without a choice for every field of every strip.
-        if $fields == 3 && $orders(0) == 3 {
-            {
-                const $J: usize = 3;
-                let ($j, $first): (usize, usize) = (0, 0);
-                $pass
-            }
-            {
-                const $J: usize = 2;
-                let ($j, $first): (usize, usize) = (1, 0);
-                $pass
-            }
-            {
-                const $J: usize = 1;
-                let ($j, $first): (usize, usize) = (2, 0);
-                $pass
-            }
-        } else {
-            for $j in 0..$fields {
-                let orders: usize = $orders($j);
-                for $first in (0..orders).step_by($most) {
-                    match orders - $first {
-                        1 => {
-                            const $J: usize = 1;
-                            $pass
-                        }
-                        2 => {
-                            const $J: usize = 2;
-                            $pass
-                        }
-                        3 => {
-                            const $J: usize = 3;
-                            $pass
-                        }
-                        _ => {
-                            const $J: usize = $most;
-                            $pass
-                        }
-                    }
-                }
-            }
-        }
-    };
-}
 
 /// The folded taps of one axis, orders 0 … N.
 #[derive(Debug, Clone)]
 pub(super) struct Bank<T> {
     orders: usize,
     radius: usize,
-    /// `[radius + 1, orders]`: the taps at t = 0 … R.
+    /// `[radius + 1, orders]`: the taps at t = 0 … R,
     half: Vec<T>,
-}
-
-/// Where a line of samples stands and which outputs are wanted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Line {
-    /// Elements between the samples of neighbouring taps.
-    pub(super) step: usize,
-    /// Samples; each stands for the `step` elements from it on.
-    pub(super) samples: usize,
-    /// The sample under the centre tap of output 0; output `o` is over sample `centre + o / step`.
-    pub(super) centre: isize,
-    /// Outputs, in neighbouring elements.
-    pub(super) len: usize,
-}
-
-/// How many samples stand before and after the centre taps of a strip; negative where the centre itself is
-/// beyond them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    before: isize,
-    after: isize,
-}
-
-impl Reach {
-    /// The first and the last tap of those within `radius` that meet samples.
-    #[inline(always)]
-    pub(super) fn taps(self, radius: usize) -> (isize, isize) {
-        let radius = radius as isize;
-        ((-radius).max(-self.before), radius.min(self.after))
-    }
-
-    #[inline(always)]
-    fn span(self, radius: usize) -> Span {
-        let (low, high) = self.taps(radius);
-        if low == -high && high >= 0 {
-            return Span { both: high as usize, border: None };
-        }
-        let both = (-low).min(high).max(0);
-        let distances = |from: isize, to: isize| from.max(both + 1) as usize..(to + 1).max(0) as usize;
-        let border =
-            Border { centre: low <= 0 && high >= 0, before: distances(-high, -low), after: distances(low, high) };
-        Span { both: both as usize, border: Some(border) }
-    }
-}
-
-/// The taps of a strip that meet samples: the centre, then distances 1 … `both` on both sides.
-struct Span {
-    both: usize,
-    /// What else there is, or that there is no centre: rare but at borders.
-    border: Option<Border>,
-}
-
-/// Taps that meet samples on one side only.
-struct Border {
-    centre: bool,
-    /// Distances before the centre,
-    before: Range<usize>,
-    /// and after it.
-    after: Range<usize>,
-}
-
-impl Line {
-    /// The strips of the outputs: the first output of each, and what it reaches.
-    #[inline(always)]
-    pub(super) fn strips(self) -> impl Iterator<Item = (usize, Reach)> {
-        let (mut row, mut column) = (0, 0);
-        (0..self.len).step_by(STRIP).map(move |o| {
-            // Counted, not divided: a division costs as much as some taps.
-            let (mut last, mut end) = (row, column + STRIP - 1);
-            if self.step == 1 {
-                (last, end) = (o + STRIP - 1, 0);
-            }
-            while end >= self.step {
-                (last, end) = (last + 1, end - self.step);
-            }
-            let reach = self.reach(row, last);
-            column += STRIP;
-            if self.step == 1 {
-                (row, column) = (o + STRIP, 0);
-            }
-            while column >= self.step {
-                (row, column) = (row + 1, column - self.step);
-            }
-            (o, reach)
-        })
-    }
-
-    /// Of a strip with outputs over the samples from `centre + first` to `centre + last`.
-    #[inline(always)]
-    fn reach(&self, first: usize, last: usize) -> Reach {
-        // The last output reads the farthest before, the first output the farthest after.
-        let before = self.centre + last as isize;
-        let after = self.samples as isize - 1 - (self.centre + first as isize);
-        Reach { before, after }
-    }
-
-    /// The element under the centre tap of output `o`, relative to sample 0.
-    #[inline(always)]
-    pub(super) fn element(&self, o: usize) -> isize {
-        self.centre * self.step as isize + o as isize
-    }
-
-    /// Checks that every element that a filter reads is inside a slice of `available` elements, where
-    /// sample 0 stands at `origin`. See the module: no strip reads further than that.
-    #[inline(always)]
-    pub(super) fn check(&self, origin: usize, available: usize) {
-        assert!(
-            origin >= STRIP && origin + self.samples * self.step + STRIP <= available,
-            "a line without its margins"
-        );
-    }
-}
-
-/// Where filtered lines go: output `o` to element `o % STRIP` of strip `o / STRIP`. The last strip of
-/// a line is written in full where the slice has room for it, with nonsense after the line's end. `WHOLE`:
-/// there is always room.
-pub(super) struct Strips<'a, T, const WHOLE: bool> {
-    to: *mut T,
-    available: usize,
-    /// Elements between neighbouring strips.
-    pitch: usize,
-    borrow: PhantomData<&'a mut [T]>,
-}
-
-impl<'a, T: Real> Strips<'a, T, false> {
-    /// One strip after another.
-    pub(super) fn plain(out: &'a mut [T]) -> Self {
-        Self { to: out.as_mut_ptr(), available: out.len(), pitch: STRIP, borrow: PhantomData }
-    }
-
-    /// One strip after another, in memory that holds nothing yet.
-    pub(super) fn uninit(out: &'a mut [MaybeUninit<T>]) -> Self {
-        Self { to: out.as_mut_ptr().cast(), available: out.len(), pitch: STRIP, borrow: PhantomData }
-    }
-}
-
-impl<'a, T: Real> Strips<'a, T, true> {
-    /// Strips that stand `pitch` elements apart, each with room for all of [`STRIP`].
-    pub(super) fn apart(out: &'a mut [T], pitch: usize) -> Self {
-        Self { to: out.as_mut_ptr(), available: out.len(), pitch, borrow: PhantomData }
-    }
-}
-
-impl<T: Real, const WHOLE: bool> Strips<'_, T, WHOLE> {
-    #[inline(always)]
-    pub(super) fn check(&self, start: usize, len: usize) {
-        let last = (len.max(1) - 1) / STRIP;
-        let room = if WHOLE { STRIP } else { len - last * STRIP };
-        assert!(start + last * self.pitch + room <= self.available, "a filtered line reaches past its slice");
-    }
-
-    /// Elements of strip `o / STRIP` that can be written, at most STRIP.
-    #[inline(always)]
-    fn reach(&self, start: usize, o: usize) -> (usize, usize) {
-        let at = start + o / STRIP * self.pitch;
-        (at, if WHOLE { STRIP } else { (self.available - at).min(STRIP) })
-    }
-
-    /// # Safety
-    /// `check(start, len)` has passed for a `len` above `o`.
-    #[inline(always)]
-    pub(super) unsafe fn store<V: Vectors<T>, const R: usize>(&self, v: V, start: usize, o: usize, values: &[V::V; R]) {
-        let (at, reach) = self.reach(start, o);
-        // SAFETY: `check` makes the strip begin inside the slice, and `reach` ends there.
-        unsafe {
-            let to = self.to.add(at);
-            if reach == STRIP {
-                (0..R).for_each(|r| v.store(to.add(r * V::LANES), values[r]));
-            } else {
-                let mut strip = [T::ZERO; STRIP];
-                (0..R).for_each(|r| v.store(strip.as_mut_ptr().add(r * V::LANES), values[r]));
-                to.copy_from_nonoverlapping(strip.as_ptr(), reach);
-            }
-        }
-    }
-
-    /// # Safety
-    /// `check(start, len)` has passed for a `len` above `o`, and the strip has been stored.
-    #[inline(always)]
-    unsafe fn load<V: Vectors<T>, const R: usize>(&self, v: V, start: usize, o: usize) -> [V::V; R] {
-        let (at, reach) = self.reach(start, o);
-        let mut strip = [T::ZERO; STRIP];
-        // SAFETY: as in `store`.
-        unsafe {
-            strip.as_mut_ptr().copy_from_nonoverlapping(self.to.add(at), reach);
-            std::array::from_fn(|r| v.load(strip.as_ptr().add(r * V::LANES)))
-        }
-    }
-
-    /// Stores, or adds to what is there.
-    ///
-    /// # Safety
-    /// As for `store`, and if `add` as for `load`.
-    #[inline(always)]
-    pub(super) unsafe fn put<V: Vectors<T>, const R: usize>(
-        &self,
-        v: V,
-        start: usize,
-        o: usize,
-        mut values: [V::V; R],
-        add: bool,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            if add {
-                let before = self.load::<V, R>(v, start, o);
-                (0..R).for_each(|r| values[r] = v.add(values[r], before[r]));
-            }
-            self.store(v, start, o, &values);
-        }
-    }
-
-    /// Writes outputs that need not begin with a strip: `values` from output `o` of the line at `start` on.
-    #[inline(always)]
-    pub(super) fn scatter(&self, start: usize, o: usize, values: &[T]) {
-        self.check(start, o + values.len());
-        for (o, &value) in (o..).zip(values) {
-            // SAFETY: inside, by `check`.
-            unsafe { self.to.add(start + o / STRIP * self.pitch + o % STRIP).write(value) };
-        }
-    }
+    /// and at t = 0 … −R.
+    mirrored: Vec<T>,
 }
 
 impl<T: Real> Bank<T> {
@@ -312,14 +42,18 @@ impl<T: Real> Bank<T> {
         let centre = side / 2;
         let radius = centre - dead;
         let half = (0..=radius).flat_map(|t| (0..orders).map(move |n| taps[n * side + centre + t])).collect();
-        Self { orders, radius, half }
+        Self::from_half(orders, radius, half)
+    }
+
+    fn from_half(orders: usize, radius: usize, half: Vec<T>) -> Self {
+        let sign = |n: usize, tap: T| if n.is_multiple_of(2) { tap } else { -tap };
+        let mirrored = half.iter().enumerate().map(|(k, &tap)| sign(k % orders, tap)).collect();
+        Self { orders, radius, half, mirrored }
     }
 
     /// The taps read backwards, as the adjoint needs them: odd orders change sign.
     pub(super) fn flipped(&self) -> Self {
-        let sign = |n: usize, tap: T| if n.is_multiple_of(2) { tap } else { -tap };
-        let half = self.half.iter().enumerate().map(|(k, &tap)| sign(k % self.orders, tap)).collect();
-        Self { half, ..*self }
+        Self::from_half(self.orders, self.radius, self.mirrored.clone())
     }
 
     pub(super) fn radius(&self) -> usize {
@@ -328,212 +62,307 @@ impl<T: Real> Bank<T> {
 
     /// Tap `n` at `t`, from −R to R.
     pub(super) fn value(&self, n: usize, t: isize) -> T {
-        let tap = self.half[t.unsigned_abs() * self.orders + n];
-        if t < 0 && n % 2 == 1 { -tap } else { tap }
+        let taps = if t < 0 { &self.mirrored } else { &self.half };
+        taps[t.unsigned_abs() * self.orders + n]
     }
 
-    /// Tap `n` at distance `t` after the centre, in every lane.
+    /// The taps at distance `t` on one side of the centre, from order `first` on.
     #[inline(always)]
-    fn tap<V: Vectors<T>>(&self, v: V, t: usize, n: usize) -> V::V {
-        debug_assert!(t <= self.radius && n < self.orders);
-        // SAFETY: `half` is `[radius + 1, orders]`, and both indices are below their bound: `t` by
-        // `span`, `n` by `in_passes` for an `orders` that the two passes check.
-        v.splat(unsafe { *self.half.get_unchecked(t * self.orders + n) })
+    fn side(&self, after: bool, t: usize, first: usize) -> *const T {
+        let taps = if after { &self.half } else { &self.mirrored };
+        taps.as_ptr().wrapping_add(t * self.orders + first)
     }
 
     /// For every field `j < fields` and order `n < orders(j)`, the strips from `start(n, j)` on become
     /// `Σ_t g_n(t) · field_j[o + t · step]`; sample 0 of field `j` stands at `source[origin(j)]`.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn analyse<V: Vectors<T>, const R: usize, const WHOLE: bool>(
+    pub(super) fn analyse<V: Vectors<T>, const R: usize, const APART: bool>(
         &self,
         v: V,
-        line: Line,
+        plan: &Plan,
         source: &[T],
         fields: usize,
         origin: impl Fn(usize) -> usize,
         orders: impl Fn(usize) -> usize,
         start: impl Fn(usize, usize) -> usize,
-        out: &Strips<'_, T, WHOLE>,
+        out: &Strips<'_, T, APART>,
     ) {
         for j in 0..fields {
-            line.check(origin(j), source.len());
+            plan.check(origin(j), source.len());
             assert!(orders(j) <= self.orders);
-            (0..orders(j)).for_each(|n| out.check(start(n, j), line.len));
+            (0..orders(j)).for_each(|n| out.check(start(n, j), plan));
         }
-        for (o, reach) in line.strips() {
-            let span = reach.span(self.radius);
-            in_passes!(PASS, fields, orders, |j, first, J| {
-                let centre = source.as_ptr().wrapping_add(origin(j)).wrapping_offset(line.element(o));
-                // SAFETY: the lines have been checked with their margins, and `span` leaves out all
-                // taps that would read beyond them; the outputs have been checked too.
-                unsafe {
-                    let sums = self.analyse_strip::<V, R, J>(v, centre, &span, line.step, first);
-                    (0..J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n]));
+        let mut j = 0;
+        while j < fields {
+            // A field with two orders and one with a single one share what they load of the taps.
+            let together = orders(j) == 2 && j + 1 < fields && orders(j + 1) == 1;
+            let next = if together { origin(j + 1) } else { 0 };
+            for first in (0..orders(j)).step_by(PASS) {
+                macro_rules! pass {
+                    ($J:literal, $K:literal) => {
+                        for_strips!(plan, |o, element, span| {
+                            let at = |origin: usize| source.as_ptr().wrapping_add(origin).wrapping_offset(element);
+                            // SAFETY: the lines have been checked with their margins, and `span` leaves out all
+                            // taps that would read beyond them; the outputs have been checked too.
+                            unsafe {
+                                let centres = [at(origin(j)), at(next)];
+                                let (sums, more) =
+                                    self.analyse_strip::<V, R, $J, $K>(v, centres, span, plan.step(), first);
+                                (0..$J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n]));
+                                (0..$K).for_each(|n| out.store(v, start(n, j + 1), o, &more[n]));
+                            }
+                        })
+                    };
                 }
-            });
+                match orders(j) - first {
+                    1 => pass!(1, 0),
+                    2 if together => pass!(2, 1),
+                    2 => pass!(2, 0),
+                    3 => pass!(3, 0),
+                    _ => pass!(4, 0),
+                }
+            }
+            j += if together { 2 } else { 1 };
         }
     }
 
+    /// `J` orders of one field and `K ≤ J` of another.
     #[inline(always)]
-    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize>(
+    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize, const K: usize>(
         &self,
         v: V,
-        centre: *const T,
+        centres: [*const T; 2],
         span: &Span,
         step: usize,
         first: usize,
-    ) -> [[V::V; R]; J] {
-        // SAFETY: the caller's promise.
-        let load = |at: *const T, r: usize| unsafe { v.load(at.wrapping_add(r * V::LANES)) };
+    ) -> ([[V::V; R]; J], [[V::V; R]; K]) {
         let mut sums = [[v.splat(T::ZERO); R]; J];
-        if span.border.as_ref().is_none_or(|border| border.centre) {
-            for r in 0..R {
-                let sample = load(centre, r);
-                for n in (0..J).step_by(2) {
-                    sums[n][r] = v.mul_add(sample, self.tap(v, 0, first + n), sums[n][r]);
-                }
-            }
-        }
-        let (mut after, mut before) = (centre, centre);
-        for t in 1..=span.both {
-            (after, before) = (after.wrapping_add(step), before.wrapping_sub(step));
-            let taps: [V::V; J] = std::array::from_fn(|n| self.tap(v, t, first + n));
-            for r in 0..R {
-                let (after, before) = (load(after, r), load(before, r));
-                let even = v.add(after, before);
-                for n in (0..J).step_by(2) {
-                    sums[n][r] = v.mul_add(even, taps[n], sums[n][r]);
-                }
-                if J > 1 {
-                    let odd = v.sub(after, before);
-                    for n in (1..J).step_by(2) {
-                        sums[n][r] = v.mul_add(odd, taps[n], sums[n][r]);
+        let mut more = [[v.splat(T::ZERO); R]; K];
+        // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
+        unsafe {
+            let load = |field: usize, offset: usize, r: usize| {
+                v.load(centres[field].wrapping_add(offset).wrapping_add(r * V::LANES))
+            };
+            let mut taps = self.side(true, 0, first);
+            if span.centre {
+                let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
+                for r in 0..R {
+                    single::<T, V, R, J, 2>(v, &mut sums, r, load(0, 0, r), &tap);
+                    if K > 0 {
+                        single::<T, V, R, K, 2>(v, &mut more, r, load(1, 0, r), &tap);
                     }
                 }
             }
-        }
-        if let Some(border) = &span.border {
-            for t in border.after.clone() {
-                let at = centre.wrapping_add(t * step);
-                for n in 0..J {
-                    let tap = self.tap(v, t, first + n);
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(at, r), tap, sums[n][r]);
+            let (mut after, mut before) = (0, 0usize);
+            for _ in 0..span.both {
+                taps = taps.wrapping_add(self.orders);
+                (after, before) = (after + step, before.wrapping_sub(step));
+                let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
+                for r in 0..R {
+                    folded::<T, V, R, J>(v, &mut sums, r, load(0, after, r), load(0, before, r), &tap);
+                    if K > 0 {
+                        folded::<T, V, R, K>(v, &mut more, r, load(1, after, r), load(1, before, r), &tap);
                     }
                 }
             }
-            for t in border.before.clone() {
-                let at = centre.wrapping_sub(t * step);
-                for n in 0..J {
-                    let tap = self.tap(v, t, first + n);
-                    let tap = if n % 2 == 0 { tap } else { v.sub(v.splat(T::ZERO), tap) };
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(at, r), tap, sums[n][r]);
+            let (from, to) = span.one;
+            let step = if span.after { step } else { step.wrapping_neg() };
+            let (mut taps, mut at) = (self.side(span.after, from, first), step.wrapping_mul(from));
+            for _ in from..to {
+                let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
+                for r in 0..R {
+                    single::<T, V, R, J, 1>(v, &mut sums, r, load(0, at, r), &tap);
+                    if K > 0 {
+                        single::<T, V, R, K, 1>(v, &mut more, r, load(1, at, r), &tap);
                     }
                 }
+                (taps, at) = (taps.wrapping_add(self.orders), at.wrapping_add(step));
             }
         }
-        sums
+        (sums, more)
     }
 
-    /// For every field `j < fields`, the strips of `out` from `start(j)` on become
-    /// `Σ_n Σ_t g_n(t) · line_nj[o + t · step]` over `n < orders(j)`; sample 0 of line `n, j` stands at
-    /// `source[origin(n, j)]`.
+    /// For every field `j < fields`, the strips of each of `outs` from `start(j)` on become
+    /// `Σ_n Σ_t g_n(t) · line_nj[o + t · step]` over `n < orders(j)`, with the taps of the bank beside it;
+    /// sample 0 of line `n, j` stands at `source[origin(n, j)]`. All banks have the same orders and radius.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub(super) fn synthesise<V: Vectors<T>, const R: usize, const WHOLE: bool>(
-        &self,
+    pub(super) fn synthesise<V: Vectors<T>, const R: usize, const APART: bool, const BANKS: usize>(
+        banks: [&Self; BANKS],
         v: V,
-        line: Line,
+        plan: &Plan,
         source: &[T],
         fields: usize,
         origin: impl Fn(usize, usize) -> usize,
         orders: impl Fn(usize) -> usize,
         start: impl Fn(usize) -> usize,
-        out: &Strips<'_, T, WHOLE>,
+        outs: [&Strips<'_, T, APART>; BANKS],
     ) {
+        assert!(banks.iter().all(|bank| bank.orders == banks[0].orders && bank.radius == banks[0].radius));
         for j in 0..fields {
-            assert!(orders(j) <= self.orders);
-            (0..orders(j)).for_each(|n| line.check(origin(n, j), source.len()));
-            out.check(start(j), line.len);
+            assert!(orders(j) <= banks[0].orders);
+            (0..orders(j)).for_each(|n| plan.check(origin(n, j), source.len()));
+            outs.iter().for_each(|out| out.check(start(j), plan));
         }
-        for (o, reach) in line.strips() {
-            let span = reach.span(self.radius);
-            in_passes!(PASS, fields, orders, |j, first, J| {
-                let centres: [_; J] = std::array::from_fn(|n| {
-                    source.as_ptr().wrapping_add(origin(first + n, j)).wrapping_offset(line.element(o))
-                });
-                // SAFETY: as in `analyse`.
-                unsafe {
-                    let sums = self.synthesise_strip::<V, R, J>(v, centres, &span, line.step, first);
-                    out.put::<V, R>(v, start(j), o, sums, first > 0);
-                }
-            });
+        for j in 0..fields {
+            macro_rules! pass {
+                (|$o:ident, $element:ident, $span:ident| $sums:expr) => {
+                    for_strips!(plan, |$o, $element, $span| {
+                        // SAFETY: as in `analyse`.
+                        unsafe {
+                            let sums: [[V::V; R]; BANKS] = $sums;
+                            (0..BANKS).for_each(|d| outs[d].store(v, start(j), $o, &sums[d]));
+                        }
+                    })
+                };
+            }
+            macro_rules! strip {
+                ($J:literal, $first:expr, $element:ident, $span:ident) => {{
+                    let centres: [_; $J] = std::array::from_fn(|n| {
+                        source.as_ptr().wrapping_add(origin($first + n, j)).wrapping_offset($element)
+                    });
+                    Self::synthesise_strip::<V, R, $J, BANKS>(banks, v, centres, $span, plan.step(), $first)
+                }};
+            }
+            match orders(j) {
+                1 => pass!(|o, element, span| strip!(1, 0, element, span)),
+                2 => pass!(|o, element, span| strip!(2, 0, element, span)),
+                3 => pass!(|o, element, span| strip!(3, 0, element, span)),
+                4 => pass!(|o, element, span| strip!(4, 0, element, span)),
+                all => pass!(|o, element, span| {
+                    let mut sums = strip!(4, 0, element, span);
+                    for first in (PASS..all).step_by(2) {
+                        let more = if all - first == 1 {
+                            strip!(1, first, element, span)
+                        } else {
+                            strip!(2, first, element, span)
+                        };
+                        for d in 0..BANKS {
+                            (0..R).for_each(|r| sums[d][r] = v.add(sums[d][r], more[d][r]));
+                        }
+                    }
+                    sums
+                }),
+            }
         }
     }
 
     #[inline(always)]
-    unsafe fn synthesise_strip<V: Vectors<T>, const R: usize, const J: usize>(
-        &self,
+    unsafe fn synthesise_strip<V: Vectors<T>, const R: usize, const J: usize, const BANKS: usize>(
+        banks: [&Self; BANKS],
         v: V,
         centres: [*const T; J],
         span: &Span,
         step: usize,
         first: usize,
-    ) -> [V::V; R] {
-        // SAFETY: the caller's promise.
-        let load = |n: usize, offset: usize, r: usize| unsafe {
-            v.load(centres[n].wrapping_add(offset).wrapping_add(r * V::LANES))
-        };
-        // One sum an order: a single one would wait for each multiply-add to finish.
-        let mut sums = [[v.splat(T::ZERO); R]; J];
-        if span.border.as_ref().is_none_or(|border| border.centre) {
-            for n in (0..J).step_by(2) {
-                let tap = self.tap(v, 0, first + n);
-                for r in 0..R {
-                    sums[n][r] = v.mul_add(load(n, 0, r), tap, sums[n][r]);
-                }
-            }
-        }
-        // Offsets wrap: the one before the centre is negative.
-        let (mut after, mut before) = (0, 0usize);
-        for t in 1..=span.both {
-            (after, before) = (after + step, before.wrapping_sub(step));
-            for n in 0..J {
-                let tap = self.tap(v, t, first + n);
-                for r in 0..R {
-                    let (after, before) = (load(n, after, r), load(n, before, r));
-                    let folded = if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) };
-                    sums[n][r] = v.mul_add(folded, tap, sums[n][r]);
-                }
-            }
-        }
-        if let Some(border) = &span.border {
-            for t in border.after.clone() {
-                for n in 0..J {
-                    let tap = self.tap(v, t, first + n);
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(n, t * step, r), tap, sums[n][r]);
+    ) -> [[V::V; R]; BANKS] {
+        let mut total = [[v.splat(T::ZERO); R]; BANKS];
+        // Orders at a time: eight sums of two registers in all.
+        let most = const { PASS / BANKS };
+        let orders = banks[0].orders;
+        for base in (0..J).step_by(most) {
+            let end = if base + most < J { base + most } else { J };
+            // One sum for each order and bank: a single one would wait for each multiply-add to finish.
+            let mut sums = [[[v.splat(T::ZERO); R]; BANKS]; PASS];
+            // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
+            unsafe {
+                let load = |n: usize, offset: usize, r: usize| {
+                    v.load(centres[n].wrapping_add(offset).wrapping_add(r * V::LANES))
+                };
+                let mut taps: [*const T; BANKS] = std::array::from_fn(|d| banks[d].side(true, 0, first));
+                if span.centre {
+                    for n in (base..end).step_by(2) {
+                        let samples = std::array::from_fn(|r| load(n, 0, r));
+                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
                     }
                 }
-            }
-            for t in border.before.clone() {
-                for n in 0..J {
-                    let tap = self.tap(v, t, first + n);
-                    let tap = if n % 2 == 0 { tap } else { v.sub(v.splat(T::ZERO), tap) };
-                    for r in 0..R {
-                        sums[n][r] = v.mul_add(load(n, (t * step).wrapping_neg(), r), tap, sums[n][r]);
+                let (mut after, mut before) = (0, 0usize);
+                for _ in 0..span.both {
+                    taps = taps.map(|taps| taps.wrapping_add(orders));
+                    (after, before) = (after + step, before.wrapping_sub(step));
+                    for n in base..end {
+                        let samples = std::array::from_fn(|r| {
+                            let (after, before) = (load(n, after, r), load(n, before, r));
+                            if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) }
+                        });
+                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
                     }
                 }
+                let (from, to) = span.one;
+                let step = if span.after { step } else { step.wrapping_neg() };
+                let mut at = step.wrapping_mul(from);
+                let mut taps: [*const T; BANKS] = std::array::from_fn(|d| banks[d].side(span.after, from, first));
+                for _ in from..to {
+                    for n in base..end {
+                        let samples = std::array::from_fn(|r| load(n, at, r));
+                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
+                    }
+                    taps = taps.map(|taps| taps.wrapping_add(orders));
+                    at = at.wrapping_add(step);
+                }
             }
-        }
-        let mut total = sums[0];
-        for sum in &sums[1..] {
-            for r in 0..R {
-                total[r] = v.add(total[r], sum[r]);
+            for sum in &sums[..end - base] {
+                for d in 0..BANKS {
+                    (0..R).for_each(|r| total[d][r] = v.add(total[d][r], sum[d][r]));
+                }
             }
         }
         total
+    }
+}
+
+/// Adds `sample · tap` to the sums of every `STEP`-th order.
+#[inline(always)]
+fn single<T: Real, V: Vectors<T>, const R: usize, const J: usize, const STEP: usize>(
+    v: V,
+    sums: &mut [[V::V; R]; J],
+    r: usize,
+    sample: V::V,
+    taps: &[V::V],
+) {
+    for n in (0..J).step_by(STEP) {
+        sums[n][r] = v.mul_add(sample, taps[n], sums[n][r]);
+    }
+}
+
+/// Adds what two samples at equal distance from the centre give.
+#[inline(always)]
+fn folded<T: Real, V: Vectors<T>, const R: usize, const J: usize>(
+    v: V,
+    sums: &mut [[V::V; R]; J],
+    r: usize,
+    after: V::V,
+    before: V::V,
+    taps: &[V::V],
+) {
+    let even = v.add(after, before);
+    for n in (0..J).step_by(2) {
+        sums[n][r] = v.mul_add(even, taps[n], sums[n][r]);
+    }
+    if J > 1 {
+        let odd = v.sub(after, before);
+        for n in (1..J).step_by(2) {
+            sums[n][r] = v.mul_add(odd, taps[n], sums[n][r]);
+        }
+    }
+}
+
+/// Adds the samples times tap `n` of each bank.
+///
+/// # Safety
+/// Tap `n` of each can be read.
+#[inline(always)]
+unsafe fn weighted<T: Real, V: Vectors<T>, const R: usize, const BANKS: usize>(
+    v: V,
+    sums: &mut [[V::V; R]; BANKS],
+    samples: [V::V; R],
+    taps: [*const T; BANKS],
+    n: usize,
+) {
+    for d in 0..BANKS {
+        // SAFETY: the caller's promise.
+        let tap = v.splat(unsafe { *taps[d].add(n) });
+        (0..R).for_each(|r| sums[d][r] = v.mul_add(samples[r], tap, sums[d][r]));
     }
 }

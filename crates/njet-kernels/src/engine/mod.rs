@@ -14,12 +14,14 @@ mod cost;
 mod depthwise;
 mod filter_then_mix;
 mod fir;
+mod line;
 mod mix_then_filter;
 mod pack;
 mod placement;
 mod plane;
 mod pointwise;
 mod product;
+mod strips;
 mod workspace;
 
 pub use crate::isa::Isa;

@@ -8,8 +8,8 @@
 //! Slots are neighbouring input pixels; those between samples hold zero. So padding, stride, border
 //! and the adjoint of all three are one piece of code.
 
-use super::fir::{Bank, Line};
-use crate::simd::STRIP;
+use super::fir::Bank;
+use super::line::Line;
 use crate::{Axis, Real, Taps};
 use std::ops::Range;
 
@@ -68,18 +68,28 @@ impl Placement {
         Line { step, samples: slots.len(), centre, len }
     }
 
-    /// Lays one row of samples into `line` between margins of zeros.
+    /// Zeros before and after the slots such that every tap of every result meets a slot or a zero.
+    pub(super) fn margin(&self, radius: usize) -> usize {
+        let radius = radius as isize;
+        let before = radius - self.over(0);
+        let after = self.over(self.result - 1) + radius + 1 - self.slots() as isize;
+        before.max(after).max(0) as usize
+    }
+
+    /// The line of all slots between margins of zeros, for the results before those between are dropped.
+    pub(super) fn padded(&self, margin: usize) -> Line {
+        let centre = self.over(0) + margin as isize;
+        Line { step: 1, samples: self.slots() + 2 * margin, centre, len: self.dense() }
+    }
+
+    /// Lays one row of samples into slots.
     #[inline(always)]
-    pub(super) fn lay<T: Real>(&self, samples: &[T], line: &mut [T]) {
-        let slots = self.slots();
-        line[..STRIP].fill(T::ZERO);
-        line[STRIP + slots..][..STRIP].fill(T::ZERO);
-        let line = &mut line[STRIP..][..slots];
+    pub(super) fn lay<T: Real>(&self, samples: &[T], slots: &mut [T]) {
         if self.spread == 1 {
-            line.copy_from_slice(&samples[..slots]);
+            slots.copy_from_slice(samples);
         } else {
-            line.fill(T::ZERO);
-            for (slot, &sample) in line.iter_mut().step_by(self.spread).zip(samples) {
+            slots.fill(T::ZERO);
+            for (slot, &sample) in slots.iter_mut().step_by(self.spread).zip(samples) {
                 *slot = sample;
             }
         }

@@ -1,7 +1,10 @@
 //! The filters over one plane: all responses of a channel, and the adjoint.
 
-use super::fir::Strips;
-use super::placement::Direction;
+use super::fir::Bank;
+use super::line::{Plan, Rows};
+use super::pieces;
+use super::placement::{Direction, Placement};
+use super::strips::Strips;
 use super::workspace::Buffer;
 use crate::Real;
 use crate::disjoint::as_uninit;
@@ -37,7 +40,7 @@ pub(super) struct Filters<'a, T> {
 /// here, where [`sigma`](Stages::sigma) reads them.
 #[derive(Debug)]
 pub(super) struct Stages<T> {
-    /// One or a few rows between margins.
+    /// Some rows between margins.
     lines: Buffer<T>,
     /// Results between strides.
     scratch: Buffer<T>,
@@ -55,6 +58,11 @@ pub(super) struct Stages<T> {
     sums: Buffer<T>,
     /// with their derivatives.
     tangent_sums: Buffer<T>,
+    /// The strips of each half of the two passes.
+    analyse_x: Plan,
+    analyse_y: Plan,
+    synthesise_y: Plan,
+    synthesise_x: Plan,
 }
 
 impl<T> Default for Stages<T> {
@@ -69,6 +77,10 @@ impl<T> Default for Stages<T> {
             spread_rows: Buffer::default(),
             sums: Buffer::default(),
             tangent_sums: Buffer::default(),
+            analyse_x: Plan::default(),
+            analyse_y: Plan::default(),
+            synthesise_y: Plan::default(),
+            synthesise_x: Plan::default(),
         }
     }
 }
@@ -140,8 +152,13 @@ impl<T: Real> Stages<T> {
     }
 
     /// Rows with margins, and the sums along y with the taps and with their derivatives.
-    pub(super) fn for_fan(&mut self) -> [&mut Buffer<T>; 3] {
-        [&mut self.spread_rows, &mut self.sums, &mut self.tangent_sums]
+    pub(super) fn for_fan(&mut self) -> ([&mut Buffer<T>; 3], &mut Plan) {
+        ([&mut self.spread_rows, &mut self.sums, &mut self.tangent_sums], &mut self.synthesise_y)
+    }
+
+    /// The same, and the strips along y, for [`gather_y`](Self::gather_y).
+    pub(super) fn for_gather(&mut self) -> (&[T], &mut Plan) {
+        (&self.fields, &mut self.analyse_y)
     }
 
     /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the last `analyse` (or
@@ -200,6 +217,39 @@ struct Analyse<'a, T> {
     responses: Option<Responses<'a, T>>,
 }
 
+/// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.
+struct Padded {
+    margin: usize,
+    pitch: usize,
+    /// Rows filtered together: few enough to stay in a first-level cache.
+    rows: usize,
+}
+
+impl Padded {
+    #[inline(always)]
+    fn new(x: &Placement, radius: usize) -> Self {
+        let margin = x.margin(radius).next_multiple_of(STRIP);
+        let pitch = x.slots() + margin;
+        Self { margin, pitch, rows: (4096 / pitch).max(1) }
+    }
+
+    /// Elements of the rows with room for what the last strip reads too much.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.margin + self.rows * self.pitch + STRIP
+    }
+
+    #[inline(always)]
+    fn lay<'a, T: Real>(&self, x: &Placement, rows: impl Iterator<Item = &'a [T]>, to: &mut [T]) {
+        to[..self.margin].fill(T::ZERO);
+        for (row, to) in rows.zip(to[self.margin..].chunks_exact_mut(self.pitch)) {
+            let (slots, margin) = to.split_at_mut(x.slots());
+            x.lay(row, slots);
+            margin.fill(T::ZERO);
+        }
+    }
+}
+
 impl<T: Real> VectorBody<T> for Analyse<'_, T> {
     type Output = ();
     #[inline(always)]
@@ -211,20 +261,31 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let area = slots.len() * width;
         let fields = stages.fields.room(with_margins(orders, area));
         let tangents = stages.tangent_fields.room(if tangent.is_some() { with_margins(orders, area) } else { 0 });
-        let line = stages.lines.room(x.slots() + 2 * STRIP);
-        for (row, slot) in slots.clone().enumerate() {
-            // Order `n` of this row; what is written past a row's end the next row overwrites.
-            let start = |n| n * (area + STRIP) + row * width;
-            if slot % y.spread == 0 {
-                x.lay(&plane[slot / y.spread * x.source..][..x.source], line);
-                for (direction, out) in [(Some(taps), &mut fields[STRIP..]), (tangent, &mut *tangents)] {
-                    if let Some(direction) = direction {
-                        filter_line::<T, V, R>(v, direction, line, &mut stages.scratch, start, out);
-                    }
+        let padded = Padded::new(x, taps.taps_x.radius());
+        let lines = stages.lines.room(STRIP + padded.len());
+        // The slots that hold samples.
+        let first = slots.start.next_multiple_of(y.spread).min(slots.end);
+        for chunk in pieces((slots.end - first).div_ceil(y.spread), padded.rows) {
+            let sample = first / y.spread + chunk.start;
+            let samples = plane[sample * x.source..].chunks_exact(x.source).take(chunk.len());
+            padded.lay(x, samples, &mut lines[STRIP..]);
+            let to = RowsTo {
+                // What is written past a row's end the next row overwrites.
+                start: (first + chunk.start * y.spread - slots.start) * width,
+                order: area + STRIP,
+                row: y.spread * width,
+                rows: chunk.len(),
+            };
+            for (direction, out) in [(Some(taps), &mut fields[STRIP..]), (tangent, &mut *tangents)] {
+                if let Some(direction) = direction {
+                    let plan = &mut stages.analyse_x;
+                    filter_rows::<T, V, R>(v, direction, &padded, lines, plan, &mut stages.scratch, to, out);
                 }
-            } else {
-                (0..orders).for_each(|n| fields[STRIP + start(n)..][..width].fill(T::ZERO));
             }
+        }
+        for slot in slots.clone().filter(|slot| slot % y.spread != 0) {
+            let row = (slot - slots.start) * width;
+            (0..orders).for_each(|n| fields[STRIP + n * (area + STRIP) + row..][..width].fill(T::ZERO));
         }
         clear_margins(fields, area);
         (stages.slots, stages.spread) = (slots.clone(), y.spread);
@@ -240,10 +301,11 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let runs = if apart { rows.len() } else { 1 };
         for r in 0..runs {
             let line = y.line(&slots, rows.start + r, width, rows.len() * width / runs);
+            let plan = stages.analyse_y.of(line, Rows::ONE, taps.taps_y.radius());
             let (row_out, place) =
                 if apart { (&Strips::apart(scratch, STRIP), Planes { start: 0, pitch }) } else { (&out, planes) };
             let (origin, count) = (|j| STRIP + j * (area + STRIP), |j| orders - j);
-            taps.taps_y.analyse::<V, R, _>(v, line, fields, orders, origin, count, |i, j| place.at(i, j), row_out);
+            taps.taps_y.analyse::<V, R, _>(v, plan, fields, orders, origin, count, |i, j| place.at(i, j), row_out);
             for (i, j) in (0..if apart { orders } else { 0 }).flat_map(|j| (0..orders - j).map(move |i| (i, j))) {
                 out.scatter(planes.at(i, j), r * width, &scratch[place.at(i, j)..][..width]);
             }
@@ -251,29 +313,42 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
     }
 }
 
-/// Every order along x of one laid line, into `out` from `start(order)` on.
+/// Where rows go that are filtered along x: row `r` of order `n` from `start + n · order + r · row` on.
+#[derive(Clone, Copy)]
+struct RowsTo {
+    start: usize,
+    order: usize,
+    row: usize,
+    rows: usize,
+}
+
+/// Every order along x of laid rows.
 #[inline(always)]
-fn filter_line<T: Real, V: Vectors<T>, const R: usize>(
+#[allow(clippy::too_many_arguments)]
+fn filter_rows<T: Real, V: Vectors<T>, const R: usize>(
     v: V,
     direction: &Direction<T>,
-    line: &[T],
+    padded: &Padded,
+    lines: &[T],
+    plan: &mut Plan,
     scratch: &mut Buffer<T>,
-    start: impl Fn(usize) -> usize,
+    to: RowsTo,
     out: &mut [T],
 ) {
-    let (x, orders) = (&direction.x, direction.order + 1);
-    let dense = x.dense();
-    let described = x.line(&(0..x.slots()), 0, 1, dense);
-    // Whole strips, so that no order is written over another's beginning.
-    let pitch = dense.next_multiple_of(STRIP);
+    let (x, bank, orders) = (&direction.x, &direction.taps_x, direction.order + 1);
     let thinned = x.keep > 1;
-    let scratch = scratch.room(if thinned { orders * pitch } else { 0 });
-    let strips = Strips::plain(if thinned { &mut *scratch } else { &mut *out });
-    let place = |n, _| if thinned { n * pitch } else { start(n) };
-    direction.taps_x.analyse::<V, R, _>(v, described, line, 1, |_| STRIP, |_| orders, place, &strips);
+    // Whole strips, so that no row is written over another's beginning.
+    let pitch = x.dense().next_multiple_of(STRIP);
+    let scratch = scratch.room(if thinned { orders * to.rows * pitch } else { 0 });
+    let dense = RowsTo { start: 0, order: to.rows * pitch, row: pitch, ..to };
+    let (strips, at) = if thinned { (Strips::plain(scratch), dense) } else { (Strips::plain(out), to) };
+    let rows = Rows { count: to.rows, outputs: at.row, samples: padded.pitch };
+    let plan = plan.of(x.padded(padded.margin), rows, bank.radius());
+    bank.analyse::<V, R, _>(v, plan, lines, 1, |_| STRIP, |_| orders, |n, _| at.start + n * at.order, &strips);
     if thinned {
-        for n in 0..orders {
-            thin(&scratch[n * pitch..][..dense], x.keep, as_uninit(&mut out[start(n)..][..x.result]));
+        for (n, r) in (0..orders).flat_map(|n| (0..to.rows).map(move |r| (n, r))) {
+            let out = &mut out[to.start + n * to.order + r * to.row..][..x.result];
+            thin(&scratch[n * dense.order + r * pitch..][..x.dense()], x.keep, as_uninit(out));
         }
     }
 }
@@ -312,12 +387,24 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
         let len = area / runs;
         for r in 0..runs {
             let line = y.line(&slots, r, width, len);
+            let plan = stages.synthesise_y.of(line, Rows::ONE, taps.taps_y.radius());
             let (origin, count, start) = (|i, j| origins.at(i, j), |j| orders - j, |j| j * pitch);
-            for (direction, sums) in [(Some(taps), &mut *sums), (tangent, &mut *tangent_sums)] {
-                if let Some(direction) = direction {
-                    let out = Strips::plain(&mut sums[r * len..]);
-                    direction.taps_y.synthesise::<V, R, _>(v, line, rows, orders, origin, count, start, &out);
+            let out = Strips::plain(&mut sums[r * len..]);
+            match tangent {
+                None => {
+                    Bank::synthesise::<V, R, _, 1>([&taps.taps_y], v, plan, rows, orders, origin, count, start, [&out])
                 }
+                Some(tangent) => Bank::synthesise::<V, R, _, 2>(
+                    [&taps.taps_y, &tangent.taps_y],
+                    v,
+                    plan,
+                    rows,
+                    orders,
+                    origin,
+                    count,
+                    start,
+                    [&out, &Strips::plain(&mut tangent_sums[r * len..])],
+                ),
             }
         }
         if let Some(out) = out {
@@ -340,21 +427,24 @@ impl<T: Real> VectorBody<T> for SynthesiseX<'_, T> {
         let Self { stages, taps, out } = self;
         let (y, x, orders, width) = (&taps.y, &taps.x, taps.order + 1, taps.x.source);
         let pitch = y.result * width + STRIP;
-        let dense = x.dense();
-        let line_pitch = x.slots() + STRIP;
-        let lines = stages.lines.room(orders * line_pitch + STRIP);
-        let described = x.line(&(0..x.slots()), 0, 1, dense);
-        for r in 0..y.result {
-            for j in 0..orders {
-                x.lay(&stages.sums[j * pitch + r * width..][..width], &mut lines[j * line_pitch..]);
+        let (thinned, dense_pitch) = (x.keep > 1, x.dense().next_multiple_of(STRIP));
+        let padded = Padded::new(x, taps.taps_x.radius());
+        let lines = stages.lines.room(STRIP + orders * padded.len());
+        for chunk in pieces(y.result, padded.rows) {
+            for (j, to) in lines[STRIP..].chunks_exact_mut(padded.len()).enumerate().take(orders) {
+                let sums = &stages.sums[j * pitch + chunk.start * width..];
+                padded.lay(x, sums.chunks_exact(width).take(chunk.len()), to);
             }
-            let out = &mut out[r * x.result..];
-            let scratch = stages.scratch.room(if x.keep > 1 { dense } else { 0 });
-            let strips = Strips::uninit(if x.keep > 1 { as_uninit(scratch) } else { &mut *out });
-            let origin = |j, _| STRIP + j * line_pitch;
-            taps.taps_x.synthesise::<V, R, _>(v, described, lines, 1, origin, |_| orders, |_| 0, &strips);
-            if x.keep > 1 {
-                thin(scratch, x.keep, &mut out[..x.result]);
+            let out = &mut out[chunk.start * x.result..];
+            let scratch = stages.scratch.room(if thinned { chunk.len() * dense_pitch } else { 0 });
+            let row = if thinned { dense_pitch } else { x.result };
+            let rows = Rows { count: chunk.len(), outputs: row, samples: padded.pitch };
+            let plan = stages.synthesise_x.of(x.padded(padded.margin), rows, taps.taps_x.radius());
+            let strips = Strips::uninit(if thinned { as_uninit(scratch) } else { &mut *out });
+            let origin = |n, _| STRIP + n * padded.len();
+            Bank::synthesise::<V, R, _, 1>([&taps.taps_x], v, plan, lines, 1, origin, |_| orders, |_| 0, [&strips]);
+            for r in 0..if thinned { chunk.len() } else { 0 } {
+                thin(&scratch[r * dense_pitch..][..x.dense()], x.keep, &mut out[r * x.result..][..x.result]);
             }
         }
     }

@@ -32,7 +32,7 @@ impl LoopOrder {
     }
 
     /// Multiply-adds for each image of a forward pass, folded taps counted once.
-    fn cost(self, geometry: &Geometry) -> f64 {
+    pub(super) fn cost(self, geometry: &Geometry) -> f64 {
         let orders = geometry.order as f64 + 1.0;
         let basis = geometry.basis() as f64;
         let half = |axis: &Axis| axis.radius as f64 + 1.0;

@@ -117,7 +117,10 @@ pub fn error(a: &[f64], b: &[f64]) -> f64 {
 pub fn engines() -> Vec<Options> {
     use engine::{Isa, LoopOrder};
     let orders = [None, Some(LoopOrder::FilterThenMix), Some(LoopOrder::MixThenFilter)];
-    orders.into_iter().flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: order, isa })).collect()
+    orders
+        .into_iter()
+        .flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: order, isa, band_limit: None }))
+        .collect()
 }
 
 /// The f64 tensors of a file and its metadata.

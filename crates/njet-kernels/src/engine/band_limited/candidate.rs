@@ -33,7 +33,7 @@ pub(super) struct Candidate {
     sampling: Option<Sampling>,
     /// Errors nearly as they will be: those of the interpolation of the outputs alone.
     pub(super) estimate: Errors,
-    exact: OnceCell<Errors>,
+    exact: OnceCell<Option<Errors>>,
 }
 
 /// How pixels and samples belong together.
@@ -50,7 +50,7 @@ impl Candidate {
     /// The axis as it is.
     pub(super) fn whole(axis: &Axis, orders: usize) -> Self {
         let estimate = Errors::none(orders);
-        Self { coarse: *axis, spacing: 1, sampling: None, exact: OnceCell::from(estimate.clone()), estimate }
+        Self { coarse: *axis, spacing: 1, sampling: None, exact: OnceCell::from(Some(estimate.clone())), estimate }
     }
 
     /// With so many output samples; `None` where an output has no interpolator or no sample sees the image.
@@ -114,19 +114,14 @@ impl Candidate {
         Some(Bands { sources: self.coarse.input, rows: (0..axis.input).map(row).collect::<Option<_>>()? })
     }
 
-    /// Computed when first asked for; infinite where something cannot be interpolated.
-    pub(super) fn exact(&self, axis: &Axis, filters: &FilterBank, tangents: Option<&FilterBank>) -> &Errors {
-        self.exact.get_or_init(|| match (self.pixels(axis), self.outputs(axis)) {
-            (Some(pixels), Some(outputs)) => {
-                let (pixels, outputs) = (&pixels, &outputs);
-                Composite { axis, coarse: &self.coarse, spacing: self.spacing, pixels, outputs }
-                    .errors(filters, tangents)
-            }
-            _ => {
-                let infinite = vec![f64::INFINITY; filters.orders()];
-                Errors { outputs: infinite.clone(), inputs: infinite.clone(), tangents: infinite }
-            }
-        })
+    /// Computed when first asked for; `None` where something cannot be interpolated.
+    pub(super) fn exact(&self, axis: &Axis, filters: &FilterBank, tangents: Option<&FilterBank>) -> Option<&Errors> {
+        let exact = self.exact.get_or_init(|| {
+            let (pixels, outputs) = (&self.pixels(axis)?, &self.outputs(axis)?);
+            let composite = Composite { axis, coarse: &self.coarse, spacing: self.spacing, pixels, outputs };
+            Some(composite.errors(filters, tangents))
+        });
+        exact.as_ref()
     }
 
     /// Every `spacing`-th of taps `[orders, 2R + 1]`, the centre among them.

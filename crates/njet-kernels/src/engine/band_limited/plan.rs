@@ -114,7 +114,7 @@ impl<'a> Axes<'a> {
         (2..=largest).map(|spacing| candidate::tables(&signal, spacing, tolerance)).collect()
     }
 
-    fn exact<'c>(&self, candidate: &'c Candidate) -> &'c Errors {
+    fn exact<'c>(&self, candidate: &'c Candidate) -> Option<&'c Errors> {
         candidate.exact(self.axis, &self.filters, self.tangents.as_ref())
     }
 }
@@ -168,7 +168,8 @@ impl<'a> Search<'a> {
         pairs.retain(|(cost, ..)| *cost <= most);
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         let (_, y, x) = pairs.into_iter().find(|(_, y, x)| {
-            accept(&y.estimate, &x.estimate, ESTIMATE) && accept(self.y.exact(y), self.x.exact(x), 1.0)
+            accept(&y.estimate, &x.estimate, ESTIMATE)
+                && self.y.exact(y).zip(self.x.exact(x)).is_some_and(|(y, x)| accept(y, x, 1.0))
         })?;
         Some(BandPlan { y: y.clone(), x: x.clone() })
     }

@@ -15,6 +15,7 @@ it. The subsets:
     dense      against the straightforward N-jet layer: build the kernel from the basis, then convolve
                (96x192x32; --dense: every shape)
     extent     extent 4 over extent 2, both njet
+    band       σ 8 over σ 4 at extent 5 with a tolerance of 1e-5, both njet: the larger σ on a coarser lattice
     networks   nin and njet-small: a training step and inference, against the twin of 3x3 convolutions and the dense one
     memory     peak memory of a training step of nin above the idle program, in fresh processes
     threads    two threads over one, both njet
@@ -43,7 +44,7 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 STARTED = "NJET_COMPARE_STARTED"
-SUBSETS = ["layers", "depthwise", "dense", "extent", "networks", "memory", "threads", "peak"]
+SUBSETS = ["layers", "depthwise", "dense", "extent", "band", "networks", "memory", "threads", "peak"]
 SHAPES = ["3x192x32", "16x16x32", "64x64x16", "64x64x64", "96x192x32", "192x192x32"]
 BATCH = 32
 FORWARD, BOTH, TRAINING, INFERENCE, MEMORY = "forward", "forward+backward", "training step", "inference", "peak memory"
@@ -59,6 +60,8 @@ LAYER_BOUNDS = {
 }
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
+# Of band-limited evaluation, σ 8 over σ 4.
+BAND_BOUND = 0.6
 # How many times faster than the dense layer, forward+backward, 96x192x32.
 DENSE_SPEEDUP = {1.0: 5.5, 2.0: 12, 4.0: 45}
 # How many times faster than the dense network, in training and inference.
@@ -243,8 +246,9 @@ class Njet:
         (row,) = report["rows"] + report["networks"]
         return row
 
-    def layer(self, shape, sigma, extent=2, threads=None):
-        row = self.row("layers", "--shapes", shape, "--sigmas", sigma, "--extents", extent, "--batch", BATCH,
+    def layer(self, shape, sigma, extent=2, threads=None, band_limit=None):
+        more = [] if band_limit is None else ["--band-limit", band_limit]
+        row = self.row("layers", "--shapes", shape, "--sigmas", sigma, "--extents", extent, "--batch", BATCH, *more,
                        threads=threads)
         return {FORWARD: row["forward_ms"], BOTH: row["forward_backward_ms"]}
 
@@ -323,6 +327,12 @@ def extent_cases(njet):
         yield Case("extent", "96x192x32, extent 4", sigma, "njet, extent 2",
                    lambda σ=sigma: njet.layer("96x192x32", σ, extent=4),
                    lambda σ=sigma: njet.layer("96x192x32", σ), {FORWARD: bound, BOTH: bound})
+
+
+def band_cases(njet):
+    yield Case("band", "64x64x64, extent 5, tolerance 1e-5", 8.0, "njet, σ 4",
+               lambda: njet.layer("64x64x64", 8.0, extent=5, band_limit=1e-5),
+               lambda: njet.layer("64x64x64", 4.0, extent=5, band_limit=1e-5), {FORWARD: BAND_BOUND, BOTH: BAND_BOUND})
 
 
 def network_cases(njet):
@@ -484,6 +494,7 @@ def main():
         "depthwise": lambda: depthwise_cases(njet, args.sigmas),
         "dense": lambda: dense_cases(njet, args.shapes if args.dense else ["96x192x32"]),
         "extent": lambda: extent_cases(njet),
+        "band": lambda: band_cases(njet),
         "networks": lambda: network_cases(njet),
         "memory": lambda: memory_cases(njet),
         "threads": lambda: threads_cases(njet),

@@ -70,6 +70,12 @@ fn lists_are_combined() {
     assert!(rows.iter().all(|row| row["threads"] == 1 && row["batch"] == 1));
 }
 
+#[test]
+fn a_band_limit_is_taken() {
+    let settings = "--quick --json --shapes 4x4x64 --sigmas 8 --extents 5 --band-limit 1e-5";
+    assert_eq!(list(&report(&format!("bench layers {settings}")), "rows").len(), 1);
+}
+
 /// The twin has no σ, so it is measured once; memory is that of a fresh process, so only the first has it.
 #[test]
 fn networks_of_either_kind() {
@@ -113,5 +119,7 @@ wrong! {
     unknown_architecture: "--arch vgg" => ["--arch", "unknown architecture `vgg`"];
     unknown_layer: "--layer pool" => ["--layer", "unknown layer `pool`"];
     networks_where_only_layers: "layers --arch nin" => ["--arch is for networks", "`njet bench layers`"];
+    band_limit_of_nothing: "layers --band-limit 0" => ["--band-limit 0", "above 0", "1e-5"];
+    band_limit_where_only_networks: "networks --band-limit 1e-5" => ["--band-limit is for layers"];
     shapes_where_only_networks: "networks --shapes 3x4x5" => ["--shapes is for layers", "`njet bench networks`"];
 }

@@ -50,6 +50,28 @@ fn forward_names_an_image_smaller_than_the_kernel() {
     layer.forward(Tensor::zeros([1, 1, 4, 40], &device));
 }
 
+/// The coarser lattice is taken where it is asked for, within the tolerance, forward and backward; and is off
+/// by default.
+#[test]
+fn band_limit_reaches_the_engine() {
+    let device = Device::flex().autodiff();
+    let config = NJetConv2dConfig::new([3, 4]).with_sigma(8.0).with_extent(5.0);
+    let exact = config.init(&device);
+    let near = NJetConv2d { band_limit: Some(1e-5), ..exact.clone() };
+    assert_eq!(exact.band_limit, None);
+    let x = Tensor::<4>::random([2, 3, 64, 64], Distribution::Default, &device).require_grad();
+    let run = |layer: &NJetConv2d| {
+        let y = layer.forward(x.clone());
+        let gradients = y.clone().powi_scalar(2).sum().backward();
+        (y.into_data(), x.grad(&gradients).unwrap().into_data())
+    };
+    let ((y, by_x), (near_y, near_by_x)) = (run(&exact), run(&near));
+    assert_ne!(y, near_y);
+    assert_ne!(by_x, near_by_x);
+    y.assert_approx_eq::<f32>(&near_y, Tolerance::rel_abs(1e-4, 1e-4));
+    by_x.assert_approx_eq::<f32>(&near_by_x, Tolerance::rel_abs(1e-3, 1e-3));
+}
+
 #[test]
 fn display_says_what_matters() {
     let layer = NJetConv2dConfig::new([4, 6]).with_sigma(1.5).with_groups(2).init(&Device::flex());

@@ -30,6 +30,7 @@ fn run(case: &Case, layer: Layer, dtype: DType) -> Results {
     let bias = tensor(&arguments.bias, [channels_out], on);
     let [top, left, bottom, right] = case.padding;
     let settings = Settings {
+        band_limit: None,
         taps: TapSpec::new(case.sigma, case.extent, order),
         stride: case.stride,
         groups: case.groups,

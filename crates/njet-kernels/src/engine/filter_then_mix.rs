@@ -4,7 +4,7 @@ use super::pack::{self, Source};
 use super::placement::Direction;
 use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
-use super::{PARTS, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
+use super::{BLOCK, PARTS, SUMMED_BLOCK, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
@@ -86,7 +86,7 @@ fn forward_tile<T: Real>(
     let pixels = tile.rows.len() * geometry.x.output;
     let strips = pixels.div_ceil(STRIP);
     let first = group * geometry.group_out;
-    let per_block = channels_per_block(basis, tile.images.len() * strips * STRIP, geometry.group_in);
+    let per_block = channels_per_block(SUMMED_BLOCK, basis, tile.images.len() * strips * STRIP, geometry.group_in);
     for block in pieces(geometry.group_in, per_block) {
         let rows = block.len() * basis;
         let pitch = strip_pitch(rows);
@@ -231,7 +231,7 @@ impl<T: Real> BackwardPass<'_, T> {
         let need_planes = wanted.x || wanted.sigma;
         let strips = pixels.div_ceil(STRIP);
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
-        let per_block = channels_per_block(basis, tile * strips * STRIP, channels.len());
+        let per_block = channels_per_block(BLOCK, basis, tile * strips * STRIP, channels.len());
         let outputs = geometry.group_out;
         let mut partial = Partial {
             group,

@@ -24,6 +24,9 @@ use crate::simd::Vectors;
 /// fit the sixteen registers of AVX2; more would spill. Even, so that each pass begins with an even order.
 const PASS: usize = 4;
 
+/// A strip of `R` registers for each of `J` orders.
+type Sums<V, const R: usize, const J: usize> = [[V; R]; J];
+
 /// The folded taps of one axis, orders 0 … N.
 #[derive(Debug, Clone)]
 pub(super) struct Bank<T> {
@@ -136,7 +139,7 @@ impl<T: Real> Bank<T> {
         span: &Span,
         step: usize,
         first: usize,
-    ) -> ([[V::V; R]; J], [[V::V; R]; K]) {
+    ) -> (Sums<V::V, R, J>, Sums<V::V, R, K>) {
         let mut sums = [[v.splat(T::ZERO); R]; J];
         let mut more = [[v.splat(T::ZERO); R]; K];
         // SAFETY: the caller's promise; taps up to the span's, which is within the radius.

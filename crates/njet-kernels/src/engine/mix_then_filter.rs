@@ -9,7 +9,7 @@ use super::placement::Direction;
 use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
 use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::workspace::Buffer;
-use super::{TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
+use super::{BLOCK, TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
@@ -86,7 +86,7 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
         let image = task / divisions.len() / geometry.groups;
         T::with_workspace(|Workspace { stages, mixed, by_pixels, .. }| {
             let input = pack::by_pixels(isa, input(geometry, call.x, &(image..image + 1), group), by_pixels);
-            for block in pieces(outputs.len(), channels_per_block(basis, geometry.pixels_in(), outputs.len())) {
+            for block in pieces(outputs.len(), channels_per_block(BLOCK, basis, geometry.pixels_in(), outputs.len())) {
                 let block = outputs.start + block.start..outputs.start + block.end;
                 let left = mixing[group].rows(block.start * basis..block.end * basis);
                 let mixed = mix(isa, geometry, left, block.len() * basis, input, 0, mixed);
@@ -206,7 +206,7 @@ impl<T: Real> BackwardPass<'_, T> {
         let need_responses = wanted.x || wanted.alpha;
         let strips = pixels.div_ceil(STRIP);
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
-        let per_block = channels_per_block(basis, tile * strips * STRIP, geometry.group_out);
+        let per_block = channels_per_block(BLOCK, basis, tile * strips * STRIP, geometry.group_out);
         let mut partial = Partial { group, mixing: Vec::new(), sigma: [0.0; 2] };
         if wanted.alpha {
             partial.mixing.resize(geometry.group_out * basis * inputs, T::ZERO);

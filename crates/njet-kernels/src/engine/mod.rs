@@ -152,8 +152,12 @@ fn by_bias<T: Real>(geometry: &Geometry, grad_y: &[T]) -> Vec<T> {
         .collect()
 }
 
-/// Elements of a block of responses: 1 MiB of f32. With a tile of 1,024 pixels that is 256 rows,
-/// enough for the product to reach its rate, and it stays in a second-level cache.
+/// Elements of a block of responses where the product adds blocks up in memory: 2 MiB of f32, 512 rows with a
+/// tile of 1,024 pixels. Smaller blocks read and write the output more often, which costs more than the
+/// larger ones' way to the third-level cache.
+const SUMMED_BLOCK: usize = 1 << 19;
+
+/// Elements of a block elsewhere: in the backward pass the gradients of the responses lie beside them.
 const BLOCK: usize = 1 << 18;
 
 /// Fewest pieces of a pass: what keeps the threads of common machines busy at batch 1. A constant, so that
@@ -164,9 +168,9 @@ const TASKS: usize = 16;
 /// for a few hundred.
 const TILE_PIXELS: usize = 512;
 
-/// Channels whose responses are in memory together.
-fn channels_per_block(basis: usize, tile_pixels: usize, channels: usize) -> usize {
-    (BLOCK / (basis * tile_pixels)).clamp(1, channels)
+/// Channels whose responses are in memory together, at most `block` elements of them.
+fn channels_per_block(block: usize, basis: usize, tile_pixels: usize, channels: usize) -> usize {
+    (block / (basis * tile_pixels)).clamp(1, channels)
 }
 
 /// Cuts `0..n` into pieces of `size`, the last one shorter.

@@ -55,6 +55,10 @@ pub struct NJetConv2dConfig {
     /// Whether a bias is added.
     #[config(default = true)]
     pub bias: bool,
+    /// Tolerance within which layers of large σ may be computed on a coarser lattice and interpolated, on the CPU
+    /// backend: as [`Options::band_limit`](njet_kernels::engine::Options::band_limit). Off by default; 1e-5 is
+    /// a choice. Pays from an extent of about 5 and σ of about 5 pixels on.
+    pub band_limit: Option<f64>,
     /// Distribution of the initial coefficients.
     #[config(default = "Initializer::Preserving { after_relu: true }")]
     pub initializer: Initializer,
@@ -87,6 +91,7 @@ impl NJetConv2dConfig {
             stride: self.stride,
             groups: self.groups,
             padding: self.padding.clone(),
+            band_limit: self.band_limit,
         }
     }
 
@@ -116,6 +121,7 @@ impl NJetConv2dConfig {
             stride: self.stride,
             groups: self.groups,
             padding: self.padding.clone(),
+            band_limit: self.band_limit,
         })
     }
 

@@ -36,6 +36,9 @@ pub struct NJetConv2d {
     /// Zeros around the image.
     #[module(skip)]
     pub padding: PaddingConfig2d,
+    /// Tolerance of band-limited evaluation, if any.
+    #[module(skip)]
+    pub band_limit: Option<f64>,
 }
 
 impl ModuleDisplay for NJetConv2d {
@@ -77,6 +80,7 @@ impl NJetConv2d {
             stride: self.stride,
             groups: self.groups,
             padding: self.padding.clone(),
+            band_limit: self.band_limit,
         }
     }
 

@@ -101,6 +101,10 @@ impl NJetGradients for Flex {
     }
 }
 
+fn options(call: &Call) -> Options {
+    Options { band_limit: call.band_limit, ..Options::default() }
+}
+
 fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
     let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
     let taps = call.taps.values_as::<T>();
@@ -111,8 +115,7 @@ fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTenso
         x: T::slice(&x),
     };
     let geometry = &call.geometry;
-    let y = engine::forward(geometry, &arguments, Options::default())
-        .unwrap_or_else(|error| panic!("N-jet layer: {error}"));
+    let y = engine::forward(geometry, &arguments, options(call)).unwrap_or_else(|error| panic!("N-jet layer: {error}"));
     let shape = [x.shape()[0], geometry.channels_out(), geometry.y().output(), geometry.x().output()];
     FlexTensor::from_data(TensorData::new(y, shape))
 }
@@ -134,7 +137,7 @@ fn backward<T: Float>(
         grad_y: T::slice(&grad_y),
         wanted,
     };
-    let gradients = engine::backward(&call.geometry, &arguments, Options::default())
+    let gradients = engine::backward(&call.geometry, &arguments, options(call))
         .unwrap_or_else(|error| panic!("N-jet layer: {error}"));
     let like = |values: Vec<T>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
     let vector = |values: Vec<T>| {

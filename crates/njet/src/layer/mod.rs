@@ -26,6 +26,9 @@ pub struct Call {
     pub(crate) padding: [(usize, usize); 2],
     pub(crate) stride: [usize; 2],
     pub(crate) groups: usize,
+    /// Read by the engine only.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
+    pub(crate) band_limit: Option<f64>,
 }
 
 /// The settings of a layer that do not depend on its input.
@@ -39,6 +42,8 @@ pub struct Settings {
     pub groups: usize,
     /// Zeros around the image.
     pub padding: PaddingConfig2d,
+    /// Tolerance of band-limited evaluation, on the CPU backend; `None`: never.
+    pub band_limit: Option<f64>,
 }
 
 /// Why a call is impossible.
@@ -73,7 +78,8 @@ impl Settings {
             y: axis(height, self.stride[0], y),
             x: axis(width, self.stride[1], x),
         })?;
-        Ok(Call { taps, geometry, padding: [y, x], stride: self.stride, groups: self.groups })
+        let Self { stride, groups, band_limit, .. } = *self;
+        Ok(Call { taps, geometry, padding: [y, x], stride, groups, band_limit })
     }
 }
 

@@ -16,7 +16,7 @@ pub struct LayerTimes {
 }
 
 /// Times the forward pass, and forward and backward with the gradients of x, α and σ.
-pub fn measure(case: &LayerCase, runs: Runs) -> Result<LayerTimes> {
+pub fn measure(case: &LayerCase, options: Options, runs: Runs) -> Result<LayerTimes> {
     let geometry = &case.geometry;
     let mut random = Random::for_stream(0, Stream::Weights, 0);
     let mut noise = |len: usize| (0..len).map(|_| 2.0 * random.uniform() - 1.0).collect::<Vec<f32>>();
@@ -33,14 +33,14 @@ pub fn measure(case: &LayerCase, runs: Runs) -> Result<LayerTimes> {
         wanted: Wanted { bias: false, ..Wanted::ALL },
     };
     // A call that is wrong is refused at once: after these two no other can fail.
-    engine::forward(geometry, &forward, Options::default())?;
-    engine::backward(geometry, &backward, Options::default())?;
+    engine::forward(geometry, &forward, options)?;
+    engine::backward(geometry, &backward, options)?;
     let once_forward = || {
-        black_box(engine::forward(geometry, &forward, Options::default()).expect("checked above"));
+        black_box(engine::forward(geometry, &forward, options).expect("checked above"));
     };
     let once_both = || {
-        black_box(engine::forward(geometry, &forward, Options::default()).expect("checked above"));
-        black_box(engine::backward(geometry, &backward, Options::default()).expect("checked above"));
+        black_box(engine::forward(geometry, &forward, options).expect("checked above"));
+        black_box(engine::backward(geometry, &backward, options).expect("checked above"));
     };
     Ok(LayerTimes { forward: median_ms(runs, once_forward), forward_backward: median_ms(runs, once_both) })
 }

@@ -10,9 +10,10 @@ mod timing;
 
 use crate::Usage;
 use crate::progress::Pieces;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
 use njet::models::{Architecture, LayerKind};
+use njet_kernels::engine::Options;
 use njet_kernels::peak;
 use report::{Machine, Report};
 use shape::Shape;
@@ -55,6 +56,9 @@ pub struct Bench {
     /// Threads (all that the machine has)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Layers: compute on a coarser lattice where results stay within this tolerance (e.g. 1e-5; off)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    band_limit: Option<f64>,
     /// Few and small things: whether it works, not how fast it is
     #[arg(long)]
     quick: bool,
@@ -79,6 +83,7 @@ impl Bench {
     pub fn run(self) -> Result<()> {
         // Whatever is wrong with the command line is said before the first measurement.
         self.no_idle_options().map_err(Usage)?;
+        let options = self.engine_options().map_err(Usage)?;
         let networks = self.network_cases().map_err(Usage)?;
         let layers = self.layer_cases().map_err(Usage)?;
         let threads = start_threads(self.threads)?;
@@ -103,7 +108,7 @@ impl Bench {
         for case in &layers {
             pieces.begin(&case.to_string());
             peak.burst();
-            layer_times.push(layer::measure(case, runs)?);
+            layer_times.push(layer::measure(case, options, runs)?);
         }
         peak.burst();
         drop(pieces); // its line gives way to the results
@@ -113,11 +118,20 @@ impl Bench {
         report.print(self.json, start.elapsed())
     }
 
+    fn engine_options(&self) -> Result<Options> {
+        let sensible = self.band_limit.is_none_or(|tolerance| tolerance > 0.0 && tolerance.is_finite());
+        let value = self.band_limit.unwrap_or_default();
+        ensure!(sensible, "--band-limit {value}: a tolerance is a small number above 0, such as 1e-5");
+        Ok(Options { band_limit: self.band_limit, ..Options::default() })
+    }
+
     /// An option for what is not measured is a mistake, and would go unnoticed.
     fn no_idle_options(&self) -> Result<()> {
         let (idle, other): (&[_], _) = match self.what {
             What::Layers => (&[("--arch", self.arch.is_some()), ("--layer", self.layer.is_some())], "networks"),
-            What::Networks => (&[("--shapes", self.shapes.is_some())], "layers"),
+            What::Networks => {
+                (&[("--shapes", self.shapes.is_some()), ("--band-limit", self.band_limit.is_some())], "layers")
+            }
             What::All => (&[], ""),
         };
         match idle.iter().find(|(_, given)| *given) {

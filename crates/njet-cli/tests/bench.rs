@@ -72,8 +72,15 @@ fn lists_are_combined() {
 
 #[test]
 fn a_band_limit_is_taken() {
-    let settings = "--quick --json --shapes 4x4x64 --sigmas 8 --extents 5 --band-limit 1e-5";
-    assert_eq!(list(&report(&format!("bench layers {settings}")), "rows").len(), 1);
+    let settings = "--quick --json --shapes 4x4x64 --sigmas 8";
+    let steps = |more: &str| {
+        let report = report(&format!("bench layers {settings} {more}"));
+        let row = &list(&report, "rows")[0];
+        ["band_step", "band_step_backward"].map(|key| row[key][0].as_u64().unwrap())
+    };
+    assert!(steps("--extents 5 --band-limit 1e-5").iter().all(|&step| step > 1));
+    assert_eq!(steps("--extents 5"), [1, 1]);
+    assert_eq!(steps("--extents 2 --band-limit 1e-5"), [1, 1]);
 }
 
 /// The twin has no σ, so it is measured once; memory is that of a fresh process, so only the first has it.

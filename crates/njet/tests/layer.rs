@@ -57,7 +57,8 @@ fn band_limit_reaches_the_engine() {
     let device = Device::flex().autodiff();
     let config = NJetConv2dConfig::new([3, 4]).with_sigma(8.0).with_extent(5.0);
     let exact = config.init(&device);
-    let near = NJetConv2d { band_limit: Some(1e-5), ..exact.clone() };
+    let near = config.with_band_limit(Some(1e-5)).init(&device);
+    let near = NJetConv2d { alpha: exact.alpha.clone(), ..near };
     assert_eq!(exact.band_limit, None);
     let x = Tensor::<4>::random([2, 3, 64, 64], Distribution::Default, &device).require_grad();
     let run = |layer: &NJetConv2d| {

@@ -17,7 +17,7 @@ pub(super) struct Line {
 }
 
 /// The same line several times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Rows {
     pub(super) count: usize,
     /// Elements between the outputs of neighbouring lines,
@@ -79,7 +79,7 @@ pub(super) struct Plan {
     runs: Vec<Run>,
     /// Outputs, and elements, from strip to strip of a run.
     advance: usize,
-    rows: Option<Rows>,
+    rows: Rows,
     /// The elements that are read, from the first to one past the last.
     read: (isize, isize),
     /// First output of the last strip.
@@ -101,7 +101,7 @@ impl Plan {
     fn make(&mut self, line: Line, rows: Rows, radius: usize) {
         let Line { step, samples, centre, len } = line;
         self.of = Some((line, rows, radius));
-        (self.step, self.advance, self.rows) = (step, STRIP, Some(rows));
+        (self.step, self.advance, self.rows) = (step, STRIP, rows);
         self.runs.clear();
         let element = |o: usize| centre * step as isize + o as isize;
         // The samples under the first and the last output of a strip.
@@ -111,7 +111,7 @@ impl Plan {
             // Down one column of strips and then down the next: the rows that a strip reads are those that the
             // strip above has read, and stay in the first-level cache.
             self.advance = step;
-            self.rows = Some(Rows { count: step.min(len) / STRIP, outputs: STRIP, samples: STRIP });
+            self.rows = Rows { count: step.min(len) / STRIP, outputs: STRIP, samples: STRIP };
             firsts = 0..len - step.min(len) + 1;
         }
         for output in firsts.step_by(self.advance) {
@@ -122,7 +122,7 @@ impl Plan {
                 _ => self.runs.push(Run { span, output, element: element(output), strips: 1 }),
             }
         }
-        let rows = self.rows.unwrap_or(Rows::ONE);
+        let rows = self.rows;
         self.read = (0, 0);
         self.last = 0;
         for run in &self.runs {
@@ -163,7 +163,7 @@ impl Plan {
     /// For [`for_strips`].
     #[inline(always)]
     pub(super) fn parts(&self) -> (Rows, &[Run], usize) {
-        (self.rows.unwrap_or(Rows::ONE), &self.runs, self.advance)
+        (self.rows, &self.runs, self.advance)
     }
 }
 

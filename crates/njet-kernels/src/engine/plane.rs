@@ -217,11 +217,14 @@ struct Analyse<'a, T> {
     responses: Option<Responses<'a, T>>,
 }
 
+/// Elements of the rows that are filtered along x together: 16 KiB of f32, half of a first-level cache.
+const PADDED: usize = 4096;
+
 /// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.
 struct Padded {
     margin: usize,
     pitch: usize,
-    /// Rows filtered together: few enough to stay in a first-level cache.
+    /// Rows filtered together, about [`PADDED`] elements.
     rows: usize,
 }
 
@@ -230,7 +233,7 @@ impl Padded {
     fn new(x: &Placement, radius: usize) -> Self {
         let margin = x.margin(radius).next_multiple_of(STRIP);
         let pitch = x.slots() + margin;
-        Self { margin, pitch, rows: (4096 / pitch).max(1) }
+        Self { margin, pitch, rows: (PADDED / pitch).max(1) }
     }
 
     /// Elements of the rows with room for what the last strip reads too much.

@@ -8,11 +8,13 @@ use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward, Forward, Taps, Wanted};
 use std::hint::black_box;
 
-/// Milliseconds.
+/// What a layer took, in milliseconds, and how it was run.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerTimes {
     pub forward: f64,
     pub forward_backward: f64,
+    /// Pixels between the samples along y and x of the forward and of the backward pass: 1 but with a band limit.
+    pub steps: [[usize; 2]; 2],
 }
 
 /// Times the forward pass, and forward and backward with the gradients of x, α and σ.
@@ -42,5 +44,12 @@ pub fn measure(case: &LayerCase, options: Options, runs: Runs) -> Result<LayerTi
         black_box(engine::forward(geometry, &forward, options).expect("checked above"));
         black_box(engine::backward(geometry, &backward, options).expect("checked above"));
     };
-    Ok(LayerTimes { forward: median_ms(runs, once_forward), forward_backward: median_ms(runs, once_both) })
+    Ok(LayerTimes {
+        forward: median_ms(runs, once_forward),
+        forward_backward: median_ms(runs, once_both),
+        steps: [
+            engine::band_step(geometry, &forward, options)?,
+            engine::band_step_backward(geometry, &backward, options)?,
+        ],
+    })
 }

@@ -42,6 +42,9 @@ struct LayerRow {
     extent: f64,
     sigma: f64,
     kernel_side: usize,
+    /// Pixels between samples along y and x, forward and backward; 1 but with a band limit.
+    band_step: [usize; 2],
+    band_step_backward: [usize; 2],
     loop_order: &'static str,
     forward_ms: f64,
     forward_backward_ms: f64,
@@ -121,6 +124,9 @@ impl Report {
             end += "GFLOP/s count the mixing of channels (two operations a coefficient and pixel), ";
             end += "three times that with backward; filters are not counted\n";
         }
+        if self.layers.iter().any(|row| row.band_step != [1, 1]) {
+            end += "÷y×x: computed at every y-th and x-th pixel and interpolated, within the band limit\n";
+        }
         end += &format!("measured in {}\n", duration(took.as_secs_f64()));
         parts.push(end);
         parts.join("\n")
@@ -160,6 +166,8 @@ impl LayerRow {
             extent: case.extent,
             sigma: case.sigma,
             kernel_side: case.taps.side(),
+            band_step: times.steps[0],
+            band_step_backward: times.steps[1],
             loop_order: match LoopOrder::cheaper(geometry) {
                 LoopOrder::FilterThenMix => "filter-then-mix",
                 LoopOrder::MixThenFilter => "mix-then-filter",
@@ -175,13 +183,21 @@ impl LayerRow {
         }
     }
 
+    /// Where a band limit made samples stand apart: by how many pixels along y and x.
+    fn coarser(&self) -> String {
+        match self.band_step {
+            [1, 1] => String::new(),
+            [y, x] => format!(" ÷{y}×{x}"),
+        }
+    }
+
     fn cells(&self) -> Vec<String> {
         vec![
             self.shape.clone(),
             self.order.to_string(),
             self.extent.to_string(),
             self.sigma.to_string(),
-            format!("{0}×{0}", self.kernel_side),
+            format!("{0}×{0}{1}", self.kernel_side, self.coarser()),
             self.loop_order.split('-').next().unwrap_or_default().to_owned(),
             format!("{:.2}", self.forward_ms),
             format!("{:.1}", self.gflops),

@@ -4,7 +4,9 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::Real;
+use crate::disjoint::as_uninit;
 use crate::simd::{STRIP, VectorBody, Vectors};
+use std::mem::MaybeUninit;
 
 /// A matrix with a run of nonzero columns in each row.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +65,7 @@ impl<T: Real> Strips<T> {
 
     /// Every row of `from` to a row of `to`.
     #[inline(always)]
-    fn run<V: Vectors<T>, const R: usize>(&self, v: V, from: &[T], to: &mut [T]) {
+    fn run<V: Vectors<T>, const R: usize>(&self, v: V, from: &[T], to: &mut [MaybeUninit<T>]) {
         /// Rows that share the loads of the weights.
         const ROWS: usize = 4;
         let mut from = from.chunks(ROWS * self.sources);
@@ -80,7 +82,7 @@ impl<T: Real> Strips<T> {
     }
 
     #[inline(always)]
-    fn rows<V: Vectors<T>, const R: usize, const ROWS: usize>(&self, v: V, from: &[T], to: &mut [T]) {
+    fn rows<V: Vectors<T>, const R: usize, const ROWS: usize>(&self, v: V, from: &[T], to: &mut [MaybeUninit<T>]) {
         for (s, (first, vectors)) in self.strips.iter().enumerate() {
             let mut samples: [&[T]; ROWS] = [&[]; ROWS];
             for (row, samples) in samples.iter_mut().enumerate() {
@@ -101,7 +103,7 @@ impl<T: Real> Strips<T> {
                 if let Some(whole) = to.first_chunk_mut::<STRIP>() {
                     store(v, whole, sums);
                 } else {
-                    let mut strip = [T::ZERO; STRIP];
+                    let mut strip = [MaybeUninit::new(T::ZERO); STRIP];
                     store(v, &mut strip, sums);
                     to.copy_from_slice(&strip[..to.len()]);
                 }
@@ -124,11 +126,11 @@ fn load<T: Real, V: Vectors<T>, const R: usize>(v: V, from: &[T; STRIP]) -> [V::
 
 /// One strip.
 #[inline(always)]
-fn store<T: Real, V: Vectors<T>, const R: usize>(v: V, to: &mut [T; STRIP], strip: [V::V; R]) {
+fn store<T: Real, V: Vectors<T>, const R: usize>(v: V, to: &mut [MaybeUninit<T>; STRIP], strip: [V::V; R]) {
     assert!(R * V::LANES == STRIP);
     for r in 0..R {
         // SAFETY: as in `load`.
-        unsafe { v.store(to.as_mut_ptr().add(r * V::LANES), strip[r]) };
+        unsafe { v.store(to.as_mut_ptr().cast::<T>().add(r * V::LANES), strip[r]) };
     }
 }
 
@@ -147,7 +149,7 @@ impl<T: Real> Rows<T> {
 
     /// Adds `start` to every result.
     #[inline(always)]
-    fn run<V: Vectors<T>, const R: usize>(&self, v: V, width: usize, from: &[T], to: &mut [T], start: T) {
+    fn run<V: Vectors<T>, const R: usize>(&self, v: V, width: usize, from: &[T], to: &mut [MaybeUninit<T>], start: T) {
         /// Strips summed together.
         const WIDE: usize = 4;
         for ((first, weights), to) in self.rows.iter().zip(to.chunks_exact_mut(width)) {
@@ -168,7 +170,7 @@ impl<T: Real> Rows<T> {
                 for (k, &weight) in weights.iter().enumerate() {
                     sum += weight * from[k * width + x];
                 }
-                *to = sum;
+                to.write(sum);
             }
         }
     }
@@ -181,7 +183,7 @@ fn row_sums<T: Real, V: Vectors<T>, const R: usize, const WIDE: usize>(
     weights: &[T],
     width: usize,
     from: &[T],
-    to: &mut [[T; STRIP]],
+    to: &mut [[MaybeUninit<T>; STRIP]],
     start: T,
 ) {
     let mut sums = [[v.splat(start); R]; WIDE];
@@ -229,12 +231,12 @@ impl<T: Real> Interpolation<T> {
         [self.from[0] * self.from[1], self.to[0] * self.to[1]]
     }
 
-    /// One plane; `start` is added to every result where y comes last. `between` is memory for the plane
+    /// One plane, all of which is written; `start` is added to every result where y comes last. `between` is memory for the plane
     /// between the axes.
     pub(super) fn plane<'a>(
         &'a self,
         from: &'a [T],
-        to: &'a mut [T],
+        to: &'a mut [MaybeUninit<T>],
         start: T,
         between: &'a mut Vec<T>,
     ) -> Plane<'a, T> {
@@ -246,7 +248,7 @@ impl<T: Real> Interpolation<T> {
 pub(super) struct Plane<'a, T> {
     interpolation: &'a Interpolation<T>,
     from: &'a [T],
-    to: &'a mut [T],
+    to: &'a mut [MaybeUninit<T>],
     start: T,
     between: &'a mut Vec<T>,
 }
@@ -262,10 +264,10 @@ impl<T: Real> VectorBody<T> for Plane<'_, T> {
         between.resize(middle[0] * middle[1], T::ZERO);
         // Calls, not closures: code in a closure would not get the instruction set of this function.
         if interpolation.y_first {
-            rows::<T, V, R>(v, along_y, source[1], from, between, start);
+            rows::<T, V, R>(v, along_y, source[1], from, as_uninit(between), start);
             columns::<T, V, R>(v, along_x, between, to);
         } else {
-            columns::<T, V, R>(v, along_x, from, between);
+            columns::<T, V, R>(v, along_x, from, as_uninit(between));
             rows::<T, V, R>(v, along_y, result[1], between, to, start);
         }
     }
@@ -277,24 +279,29 @@ fn rows<T: Real, V: Vectors<T>, const R: usize>(
     along: Option<&Rows<T>>,
     width: usize,
     from: &[T],
-    to: &mut [T],
+    to: &mut [MaybeUninit<T>],
     start: T,
 ) {
     match along {
         Some(rows) => rows.run::<V, R>(v, width, from, to, start),
         None => {
             for (to, &from) in to.iter_mut().zip(from) {
-                *to = from + start;
+                to.write(from + start);
             }
         }
     }
 }
 
 #[inline(always)]
-fn columns<T: Real, V: Vectors<T>, const R: usize>(v: V, along: Option<&Strips<T>>, from: &[T], to: &mut [T]) {
+fn columns<T: Real, V: Vectors<T>, const R: usize>(
+    v: V,
+    along: Option<&Strips<T>>,
+    from: &[T],
+    to: &mut [MaybeUninit<T>],
+) {
     match along {
         Some(strips) => strips.run::<V, R>(v, from, to),
-        None => to.copy_from_slice(from),
+        None => _ = to.write_copy_of_slice(from),
     }
 }
 
@@ -343,11 +350,11 @@ mod tests {
                     let mut out = vec![f64::NAN; expected.len()];
                     let forward = Interpolation::new([y, x], from, to);
                     assert_eq!(forward.areas(), [plane.len(), out.len()]);
-                    f64::dispatch(isa, forward.plane(&plane, &mut out, 0.5, &mut between));
+                    f64::dispatch(isa, forward.plane(&plane, as_uninit(&mut out), 0.5, &mut between));
                     assert_eq!(out, expected, "{from:?} {to:?}");
                     let mut out = vec![f64::NAN; turned.len()];
                     let adjoint = Interpolation::adjoint([y, x], from, to);
-                    f64::dispatch(isa, adjoint.plane(&upstream, &mut out, 0.0, &mut between));
+                    f64::dispatch(isa, adjoint.plane(&upstream, as_uninit(&mut out), 0.0, &mut between));
                     assert_eq!(out, turned, "adjoint {from:?} {to:?}");
                 }
             }

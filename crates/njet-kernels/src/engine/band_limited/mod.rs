@@ -40,8 +40,7 @@ use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real};
 use plan::BandPlan;
 use run::Run;
 
-/// A tolerance for [`Options::band_limit`]: a tenth of what a layer's output changes by when its numbers have half the
-/// digits of f32, and within reach of filters cut at five σ up to order 2.
+/// A tolerance for [`Options::band_limit`], within reach of filters cut at five σ up to order 2.
 pub const DEFAULT_BAND_TOLERANCE: f64 = 1e-5;
 
 /// Pixels of the input between the samples that [`forward`](super::forward) works on along y and x under `options`.

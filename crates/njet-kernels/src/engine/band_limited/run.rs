@@ -2,6 +2,7 @@
 
 use super::banded::{Bands, Interpolation};
 use super::plan::BandPlan;
+use crate::disjoint::Filling;
 use crate::engine::{self, Isa, Options};
 use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Taps, Wanted};
 use rayon::prelude::*;
@@ -96,12 +97,16 @@ fn planes<T: Real>(
     start: impl Fn(usize) -> T + Sync,
 ) -> Vec<T> {
     let [before, after] = interpolation.areas();
-    let mut to = vec![T::ZERO; from.len() / before * after];
-    let each = from.par_chunks_exact(before).zip(to.par_chunks_exact_mut(after)).enumerate();
-    each.for_each_init(Vec::new, |between, (number, (from, to))| {
+    let len = from.len() / before * after;
+    let mut filling = Filling::new(len);
+    let to = filling.parts(len);
+    from.par_chunks_exact(before).enumerate().for_each_init(Vec::new, |between, (number, from)| {
+        // SAFETY: the only task with this plane.
+        let to = unsafe { to.part(number * after..(number + 1) * after) };
         T::dispatch(isa, interpolation.plane(from, to, start(number), between));
     });
-    to
+    // SAFETY: every plane has been written.
+    unsafe { filling.finish(len) }
 }
 
 fn matrices(bands: &[Option<Bands>; 2]) -> [Option<&Bands>; 2] {

@@ -278,19 +278,6 @@ fn odd_tolerances_are_harmless() {
     }
 }
 
-/// Coefficients of zero allow any error of the filters, but not what cannot be computed.
-#[test]
-fn zero_coefficients() {
-    for size in 1..70 {
-        let mut case = Case::new(8.0, 5.0, 2, [1, 1], [size, 71 - size], Image::WhiteNoise);
-        case.alpha.fill(0.0);
-        for tolerance in [1e-5, 1e-2] {
-            let (y, ..) = case.run::<f64>(Options { band_limit: Some(tolerance), ..Options::default() });
-            assert!(y.iter().all(|&y| y == 0.0));
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 

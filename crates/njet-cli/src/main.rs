@@ -2,6 +2,8 @@
 
 mod allocator;
 mod commands;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod device;
 mod progress;
 mod table;
@@ -25,6 +27,12 @@ enum Command {
     Eval(commands::eval::Eval),
     /// Show a run's network layer by layer: scale, kernel, receptive field, cost
     Inspect(commands::inspect::Inspect),
+    /// Write a page about a run: curves, scales, filters, receptive fields, mistakes
+    Report(commands::report::Report),
+    /// Say what is on images
+    Predict(commands::predict::Predict),
+    /// Make a run for images of another resolution: every sigma times a factor
+    Transfer(commands::transfer::Transfer),
     /// List the known data, or describe one
     Data(commands::data::Data),
     /// Measure the speed of layers and networks on this machine
@@ -49,6 +57,9 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Transfer(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Bench(command) => command.run(),
     };

@@ -137,6 +137,58 @@ impl Drop for Pieces {
     }
 }
 
+/// Before work says how far it is: what is done sooner needs no progress.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far a piece of work of known size is, on standard error, once it takes more than two seconds.
+#[derive(Debug)]
+pub struct Meter {
+    terminal: bool,
+    start: Instant,
+    last: Option<Instant>,
+    done: f64,
+    all: f64,
+}
+
+impl Meter {
+    /// For `all` units of work, of which none is done.
+    pub fn new(all: f64) -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), start: Instant::now(), last: None, done: 0.0, all }
+    }
+
+    /// Units that are done.
+    pub fn done(&self) -> f64 {
+        self.done
+    }
+
+    /// So many units are done, the last of them at `what`.
+    pub fn reach(&mut self, done: f64, what: &str) {
+        self.done = done;
+        let elapsed = self.start.elapsed();
+        let pause = if self.terminal { REDRAW } else { PLAIN };
+        if elapsed < PATIENCE || self.last.is_some_and(|last| last.elapsed() < pause) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let part = (done / self.all).clamp(1e-9, 1.0);
+        let left = duration(elapsed.as_secs_f64() * (1.0 - part) / part);
+        let line = format!("{:>3.0} %  {what}  about {left} left", 100.0 * part);
+        if self.terminal {
+            write(&format!("\r\x1b[K{line}"));
+        } else {
+            crate::say(format_args!("{line}"));
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.terminal && self.last.is_some() {
+            write("\r\x1b[K");
+        }
+    }
+}
+
 /// `σ  layer1 1.21 (11×11)  layer2 …`
 fn scales(record: &EpochRecord) -> String {
     let mut line = String::from("σ");

@@ -4,7 +4,10 @@ pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod inspect;
+pub mod predict;
+pub mod report;
 pub mod train;
+pub mod transfer;
 
 use crate::Usage;
 use anyhow::{Context, Result};

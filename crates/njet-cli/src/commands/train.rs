@@ -10,8 +10,11 @@ use clap::Args;
 use njet::Discretisation;
 use njet::data;
 use njet::models::{Architecture, LayerKind, ModelError};
-use njet::training::{OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError};
+use njet::training::{
+    Observer, OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError,
+};
 use serde::Serialize;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Train a network
@@ -102,6 +105,9 @@ pub struct Train {
         "shift", "flip", "seed", "limit", "validation", "out",
     ])]
     resume: Option<PathBuf>,
+    /// Draw the curves of the run on the terminal while it goes
+    #[arg(long, conflicts_with = "json")]
+    dashboard: bool,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
@@ -120,6 +126,9 @@ struct Outcome {
 impl Train {
     /// Trains, or goes on with a run.
     pub fn run(self) -> Result<()> {
+        if self.dashboard {
+            can_draw()?;
+        }
         let device = self.device.open()?;
         let (run, config, dataset) = match &self.resume {
             Some(path) => {
@@ -150,8 +159,12 @@ impl Train {
         };
         let trainer = Trainer::new(&config, &dataset, &device)?;
         crate::say(format_args!("run {}", run.path().display()));
-        let summary = trainer.run(&run, &mut Display::new()).map_err(|e| {
-            advise(e, &format!("when that is mended, go on with `njet train --resume {}`", run.path().display()))
+        let resume = format!("njet train --resume {}", run.path().display());
+        // Gone before the result is told, or the error.
+        let result = trainer.run(&run, observer(self.dashboard, &resume).as_mut());
+        let summary = result.map_err(|e| match e {
+            TrainingError::Stopped { .. } => anyhow!("{e}; go on with `{resume}`"),
+            e => advise(e, &format!("when that is mended, go on with `{resume}`")),
         })?;
         let result = Outcome {
             run: run.path().display().to_string(),
@@ -189,6 +202,30 @@ impl Train {
         config.augment.flip = self.flip;
         config
     }
+}
+
+/// Whether there is a dashboard, and a terminal for it.
+fn can_draw() -> Result<()> {
+    if cfg!(not(feature = "dashboard")) {
+        let advice = "build it with `cargo build --release --features dashboard`";
+        bail!(Usage(anyhow!("this njet was built without the dashboard: {advice}")));
+    }
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        bail!(Usage(anyhow!(
+            "--dashboard needs a terminal to draw on and keys to listen to, and standard input or output is none: leave it out"
+        )));
+    }
+    Ok(())
+}
+
+/// Who is told how the run goes.
+fn observer(dashboard: bool, resume: &str) -> Box<dyn Observer> {
+    #[cfg(feature = "dashboard")]
+    if dashboard {
+        return Box::new(crate::dashboard::Dashboard::new(resume));
+    }
+    let _ = (dashboard, resume);
+    Box::new(Display::new())
 }
 
 fn usage<E: std::error::Error + Send + Sync + 'static>(error: E) -> Usage {

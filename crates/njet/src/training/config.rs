@@ -35,6 +35,19 @@ pub struct RunConfig {
     pub schedule: ScheduleConfig,
     /// Random changes of the training images.
     pub augment: AugmentConfig,
+    /// Where the weights come from, if they were not trained here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The run that a transferred run was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Origin {
+    /// The directory of the run that was trained, as it was named.
+    pub run: String,
+    /// What every σ was multiplied by.
+    pub scale: f64,
 }
 
 /// Where the images come from.
@@ -152,6 +165,7 @@ impl RunConfig {
             },
             schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
             augment: AugmentConfig { shift: 1, flip: false },
+            origin: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What can go wrong in a run.
 
 use super::config::ConfigError;
+use super::scales::ScaleError;
 use crate::data::DataError;
 use crate::models::ModelError;
 use njet_basis::BasisError;
@@ -154,6 +155,27 @@ pub enum TrainingError {
         epoch: usize,
         /// From 1.
         step: usize,
+    },
+    /// The observer wished it.
+    #[error("stopped in epoch {epoch}, of which nothing is kept")]
+    Stopped {
+        /// From 1.
+        epoch: usize,
+    },
+    /// A scale that the model cannot be used at.
+    #[error(transparent)]
+    Rescale(#[from] ScaleError),
+    /// No layer has a σ.
+    #[error("{} has no N-jet layers: there is no sigma to rescale; name a run of `--layer njet`", path.display())]
+    NoScale {
+        /// The run.
+        path: PathBuf,
+    },
+    /// A transferred run has no training to go on with.
+    #[error("the run was not trained but made from {from} by `njet transfer`: there is no training to go on with")]
+    Transferred {
+        /// The run that it was made from.
+        from: String,
     },
 }
 

@@ -25,15 +25,21 @@ mod config;
 mod error;
 mod evaluate;
 mod optimizer;
+mod outputs;
 mod run;
+mod scales;
 mod trainer;
+mod transfer;
 
 pub use config::{
-    AugmentConfig, ConfigError, DataConfig, OptimizerConfig, OptimizerKind, RunConfig, ScheduleConfig, ScheduleKind,
-    Task,
+    AugmentConfig, ConfigError, DataConfig, OptimizerConfig, OptimizerKind, Origin, RunConfig, ScheduleConfig,
+    ScheduleKind, Task,
 };
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::optimizer;
-pub use run::{RunDirectory, load_model};
-pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};
+pub use outputs::{View, best_class, cross_entropy, logits, probabilities};
+pub use run::{RunDirectory, load_model, write as write_file};
+pub use scales::{ScaleError, evaluate_at, least_side, rescaled, scaled_size};
+pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data, read_metrics};
+pub use transfer::{Transfer, Unscaled, UnscaledPart, transfer};

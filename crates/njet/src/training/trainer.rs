@@ -14,6 +14,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
 use std::time::Instant;
 
 /// One epoch: a line of `metrics.jsonl`.
@@ -68,6 +70,10 @@ pub trait Observer {
     fn stepped(&mut self, progress: &Progress) {
         let _ = progress;
     }
+    /// Whether to end the run after this step. What the epoch has done so far is lost; the run can be gone on with.
+    fn stop(&self) -> bool {
+        false
+    }
     /// After every epoch.
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         let _ = (record, best);
@@ -113,9 +119,13 @@ impl<'a> Trainer<'a> {
     /// Checks the settings against the data and splits it.
     ///
     /// # Errors
-    /// Settings that make no sense; data that does not fit the model or is too little.
+    /// Settings that make no sense, or are those of a transferred run; data that does not fit the model or is too little.
     pub fn new(config: &'a RunConfig, dataset: &'a Dataset, device: &Device) -> Result<Self, TrainingError> {
         config.validate()?;
+        if let Some(origin) = &config.origin {
+            // Trained from the start, it would lose the model that was brought into it.
+            return Err(TrainingError::Transferred { from: origin.run.clone() });
+        }
         check_data(&config.model, dataset)?;
         let set = &dataset.train;
         let [_, height, width] = set.shape();
@@ -197,6 +207,9 @@ impl<'a> Trainer<'a> {
                 seen += batch.len();
                 loss_sum += value * batch.len() as f64;
                 observer.stepped(&self.progress(epoch, seen, loss_sum, right, start));
+                if observer.stop() {
+                    return Err(TrainingError::Stopped { epoch });
+                }
             }
             let trained = model.valid();
             let validation = self.evaluate(&trained, &self.dataset.train, &self.validation);
@@ -314,6 +327,27 @@ fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), Tra
 
 fn sigmas(model: &Classifier) -> BTreeMap<String, Vec<f64>> {
     model.njet_layers().map(|(name, layer)| (name.to_owned(), vec![layer.sigma()])).collect()
+}
+
+/// The finished epochs of a run, from its `metrics.jsonl`; none where there is no such file.
+///
+/// # Errors
+/// The file cannot be read, or a line of it is no record of an epoch.
+pub fn read_metrics(run: &RunDirectory) -> Result<Vec<EpochRecord>, TrainingError> {
+    let path = run.metrics_path();
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(TrainingError::file("read", path)(e)),
+    };
+    let record = |(line, text): (usize, &str)| {
+        serde_json::from_str(text).map_err(|e| TrainingError::Damaged {
+            path: path.clone(),
+            reason: format!("line {}: {e}", line + 1),
+            advice: format!("`njet train --resume {}` writes it anew", run.path().display()),
+        })
+    };
+    text.lines().enumerate().map(record).collect()
 }
 
 fn write_metrics(run: &RunDirectory, epochs: &[EpochRecord]) -> Result<(), TrainingError> {

@@ -1,0 +1,145 @@
+//! `njet predict`
+
+mod decode;
+
+use super::report;
+use crate::device::DeviceName;
+use crate::progress::Meter;
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use clap::Args;
+use njet::data;
+use njet::models::Classifier;
+use njet::training::{RunConfig, RunDirectory, View, load_model, logits, probabilities, scaled_size};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Classes named for an image.
+const TOP: usize = 5;
+
+/// Say what is on images, by the best model of a run
+///
+/// Files of PNG, JPEG, BMP, GIF, WebP and TIFF, of any size. Colours become grey where the model takes one channel;
+/// what is transparent becomes black.
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// Directory of the run
+    run: PathBuf,
+    /// Image files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Keep the size of each image (default: resample it to that of the training images)
+    #[arg(long)]
+    native: bool,
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Outcome {
+    images: Vec<Prediction>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failure>,
+}
+
+#[derive(Debug, Serialize)]
+struct Prediction {
+    path: String,
+    label: String,
+    probability: f64,
+    top: Vec<(String, f64)>,
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    path: String,
+    reason: String,
+}
+
+impl Predict {
+    /// Predicts for every image that can be read; fails at the end if one cannot.
+    pub fn run(self) -> Result<()> {
+        let device = self.device.open()?;
+        let (run, config) = RunDirectory::open(&self.run)?;
+        let model = load_model(&run, &config, &device)?;
+        if !decode::CHANNELS.contains(&config.model.channels) {
+            bail!("the model takes {} channels, and image files have 1 (grey) or 3 (colour)", config.model.channels);
+        }
+        let sight = Sight { config: &config, model: &model, classes: classes(&config), native: self.native, device };
+        let mut outcome = Outcome { images: Vec::new(), failed: Vec::new() };
+        let mut meter = Meter::new(self.images.len() as f64);
+        for (i, path) in self.images.iter().enumerate() {
+            meter.reach(i as f64, &path.display().to_string());
+            match sight.predict(path) {
+                Ok(prediction) => outcome.images.push(prediction),
+                Err(error) => {
+                    outcome.failed.push(Failure { path: path.display().to_string(), reason: crate::message(&error) });
+                }
+            }
+        }
+        drop(meter);
+        report(self.json, &outcome, text)?;
+        for Failure { path, reason } in &outcome.failed {
+            crate::say(format_args!("{path}: {reason}"));
+        }
+        match outcome.failed.len() {
+            0 => Ok(()),
+            failed => bail!("{failed} of {} images could not be looked at", self.images.len()),
+        }
+    }
+}
+
+/// A model and what it needs to look at a file.
+struct Sight<'a> {
+    config: &'a RunConfig,
+    model: &'a Classifier,
+    classes: Vec<String>,
+    native: bool,
+    device: Device,
+}
+
+impl Sight<'_> {
+    fn predict(&self, path: &Path) -> Result<Prediction> {
+        let set = decode::read(path, self.config.model.channels)?;
+        let own = [set.height(), set.width()];
+        // At scale 1: is there anything left of it, and room for it?
+        let size =
+            if self.native { scaled_size(&self.config.model, self.model, own, 1.0)? } else { self.config.data.size };
+        let view = View { normalisation: self.config.data.normalisation, size };
+        let logits = logits(self.model, &set, &[0], view, &self.device, &mut |_| {});
+        let mut top: Vec<(String, f64)> = self.classes.iter().cloned().zip(probabilities(&logits)).collect();
+        top.sort_by(|a, b| b.1.total_cmp(&a.1));
+        top.truncate(TOP);
+        let (label, probability) = top[0].clone();
+        Ok(Prediction { path: path.display().to_string(), label, probability, top })
+    }
+}
+
+/// Names of the classes, which are with the data; their numbers where the data is gone.
+fn classes(config: &RunConfig) -> Vec<String> {
+    let count = config.model.classes;
+    match data::load(&config.data.source) {
+        Ok(dataset) if dataset.classes.len() == count => dataset.classes,
+        Ok(_) | Err(_) => {
+            crate::say(format_args!(
+                "note: the data of the run, {}, cannot be read: classes are told by their numbers",
+                config.data.source
+            ));
+            (0..count).map(|class| class.to_string()).collect()
+        }
+    }
+}
+
+fn text(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for Prediction { path, label, probability, top } in &outcome.images {
+        text += &format!("{path}: {label} ({:.1} %)\n", 100.0 * probability);
+        let others: Vec<String> = top[1..].iter().map(|(label, p)| format!("{label} {:.1} %", 100.0 * p)).collect();
+        text += &format!("    then {}\n", others.join(", "));
+    }
+    text
+}

@@ -1,0 +1,134 @@
+//! Loss, accuracy and σ over the epochs.
+
+use super::html::{Column, number, percent, section, table};
+use super::plot::{Axis, Chart, Series, Spacing, whole_ticks};
+use crate::table::grouped;
+use njet::training::EpochRecord;
+
+/// The section; there is an epoch.
+pub fn html(epochs: &[EpochRecord]) -> String {
+    let mut charts = String::new();
+    charts += &over_epochs(
+        epochs,
+        "Loss",
+        Axis { label: "cross-entropy (nats)", format: short, spacing: Spacing::Linear, ticks: None },
+        vec![line(epochs, "training", |e| e.train_loss, nats), line(epochs, "validation", |e| e.val_loss, nats)],
+    );
+    charts += &over_epochs(
+        epochs,
+        "Accuracy",
+        Axis {
+            label: "accuracy",
+            format: |v| format!("{} %", short(100.0 * v)),
+            spacing: Spacing::Linear,
+            ticks: None,
+        },
+        vec![
+            line(epochs, "training", |e| e.train_accuracy, |v| format!("{:.2} %", 100.0 * v)),
+            line(epochs, "validation", |e| e.val_accuracy, |v| format!("{:.2} %", 100.0 * v)),
+        ],
+    );
+    let sigmas = sigma_lines(epochs);
+    if !sigmas.is_empty() {
+        let label =
+            Axis { label: "σ (pixels of the layer’s input)", format: short, spacing: Spacing::Linear, ticks: None };
+        charts += &over_epochs(epochs, "Scale σ of the N-jet layers", label, sigmas);
+    }
+    let body = format!(
+        "<div class=\"charts\">\n{charts}</div>\n<details>\n<summary>The numbers, epoch by epoch</summary>\n{}</details>\n",
+        numbers(epochs)
+    );
+    section("training", "Training", &body)
+}
+
+fn nats(value: f64) -> String {
+    format!("{value:.4} nats")
+}
+
+/// A tick without zeros that say nothing.
+fn short(value: f64) -> String {
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn line(epochs: &[EpochRecord], name: &str, value: fn(&EpochRecord) -> f64, say: fn(f64) -> String) -> Series {
+    Series {
+        name: name.to_owned(),
+        points: epochs.iter().map(|e| (e.epoch as f64, value(e))).collect(),
+        titles: epochs.iter().map(|e| format!("{name}, epoch {}: {}", e.epoch, say(value(e)))).collect(),
+    }
+}
+
+/// A line for each σ of each layer.
+fn sigma_lines(epochs: &[EpochRecord]) -> Vec<Series> {
+    let mut lines = Vec::new();
+    for (layer, sigmas) in epochs.first().map(|e| &e.sigma).into_iter().flatten() {
+        for i in 0..sigmas.len() {
+            let name = if sigmas.len() == 1 { layer.clone() } else { format!("{layer} {}", i + 1) };
+            let value = |e: &EpochRecord| e.sigma.get(layer).and_then(|sigmas| sigmas.get(i)).copied();
+            let kernel =
+                |e: &EpochRecord| e.kernel.get(layer).map_or(String::new(), |[h, w]| format!(", {h}×{w} taps"));
+            let some = || epochs.iter().filter_map(|e| Some((e, value(e)?)));
+            lines.push(Series {
+                points: some().map(|(e, sigma)| (e.epoch as f64, sigma)).collect(),
+                titles: some()
+                    .map(|(e, sigma)| format!("{name}, epoch {}: σ {sigma:.3}{}", e.epoch, kernel(e)))
+                    .collect(),
+                name,
+            });
+        }
+    }
+    lines
+}
+
+fn over_epochs(epochs: &[EpochRecord], title: &str, y: Axis<'_>, series: Vec<Series>) -> String {
+    let (first, last) = (epochs[0].epoch, epochs[epochs.len() - 1].epoch);
+    let ends: Vec<String> = series
+        .iter()
+        .filter_map(|s| {
+            Some(format!("{} from {} to {}", s.name, short(s.points.first()?.1), short(s.points.last()?.1)))
+        })
+        .collect();
+    let x = Axis {
+        label: "epoch",
+        format: |v| format!("{v:.0}"),
+        spacing: Spacing::Linear,
+        ticks: Some(whole_ticks(first, last, 8)),
+    };
+    let description = format!("{title}, epochs {first} to {last}: {}", ends.join("; "));
+    Chart { title, description, x, y, series }.figure()
+}
+
+fn numbers(epochs: &[EpochRecord]) -> String {
+    use Column::Numbers;
+    let layers: Vec<&String> = epochs[0].sigma.keys().collect();
+    let sigma_names: Vec<String> = layers.iter().map(|layer| format!("σ {layer}")).collect();
+    let mut header = vec![
+        ("epoch", Numbers),
+        ("training loss", Numbers),
+        ("training accuracy", Numbers),
+        ("validation loss", Numbers),
+        ("validation accuracy", Numbers),
+    ];
+    header.extend(sigma_names.iter().map(|name| (name.as_str(), Numbers)));
+    header.push(("seconds", Numbers));
+    let rows: Vec<Vec<String>> = epochs
+        .iter()
+        .map(|e| {
+            let mut row = vec![
+                grouped(e.epoch as u64),
+                number(e.train_loss, &format!("{:.4}", e.train_loss)),
+                percent(e.train_accuracy, 2),
+                number(e.val_loss, &format!("{:.4}", e.val_loss)),
+                percent(e.val_accuracy, 2),
+            ];
+            for layer in &layers {
+                let sigmas = e.sigma.get(*layer).map_or(&[][..], Vec::as_slice);
+                row.push(sigmas.iter().map(|&s| number(s, &format!("{s:.3}"))).collect::<Vec<_>>().join(" "));
+            }
+            row.push(number(e.seconds, &format!("{:.1}", e.seconds)));
+            row
+        })
+        .collect();
+    table("Epochs", &header, &rows)
+}

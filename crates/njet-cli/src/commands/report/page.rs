@@ -1,0 +1,119 @@
+//! The page: one file that needs nothing else.
+
+use super::contents::Contents;
+use super::html::{escape, note, number, percent};
+use super::{confusion, curves, filters, layers, mistakes, scale};
+use crate::progress::duration;
+use crate::table::grouped;
+use njet::models::Description;
+use njet::training::{EpochRecord, RunConfig};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page.
+pub fn page(contents: &Contents) -> String {
+    let Contents { name, config, settings, epochs, trained, tested, missing } = contents;
+    let mut body = headline(contents);
+    for text in missing {
+        body += &format!("<p class=\"missing\">{}</p>\n", escape(text));
+    }
+    if epochs.is_empty() {
+        let text = match &config.origin {
+            Some(origin) => format!(
+                "The weights were not trained here: `njet transfer` took them from {} and multiplied every σ by {}.",
+                origin.run, origin.scale
+            ),
+            None => "No epoch has ended yet: there are no curves.".to_owned(),
+        };
+        body += &format!("<p class=\"missing\">{}</p>\n", escape(&text));
+    } else {
+        body += &curves::html(epochs);
+    }
+    if let Some(trained) = trained {
+        body += &layers::html(contents, trained);
+        body += &filters::html(trained).unwrap_or_default();
+    }
+    if let Some(tested) = tested {
+        body += &scale::html(&tested.curve);
+        body += &confusion::html(tested);
+        body += &mistakes::html(tested);
+    }
+    body += &format!(
+        "<section id=\"settings\" aria-labelledby=\"settings-heading\">\n<h2 id=\"settings-heading\">Settings</h2>\n<details>\n<summary>config.toml</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
+        escape(settings)
+    );
+    let title = escape(name);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}: njet report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n<p class=\"brand\">njet report</p>\n<h1>{title}</h1>\n{}</header>\n<main>\n{body}</main>\n\
+         <footer><p>Made by njet {}</p></footer>\n</body>\n</html>\n",
+        note(&subtitle(config)),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+fn subtitle(config: &RunConfig) -> String {
+    let [height, width] = config.data.size;
+    let model = &config.model;
+    format!(
+        "{} with {} layers on {}, {} classes, images of {height}×{width} pixels in {} channel{}",
+        model.arch,
+        model.layer,
+        config.data.source,
+        model.classes,
+        model.channels,
+        if model.channels == 1 { "" } else { "s" }
+    )
+}
+
+/// The first of the epochs with the highest validation accuracy: its model is the one that was kept.
+fn best(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
+    epochs.iter().rev().max_by(|a, b| a.val_accuracy.total_cmp(&b.val_accuracy))
+}
+
+/// The figures that people look for first.
+fn headline(contents: &Contents) -> String {
+    let mut tiles: Vec<[String; 3]> = Vec::new();
+    let mut tile = |what: &str, figure: String, detail: String| tiles.push([what.to_owned(), figure, detail]);
+    if let Some(tested) = &contents.tested {
+        let e = tested.evaluation;
+        tile("test accuracy", percent(e.accuracy, 2), format!("{} images", grouped(e.count as u64)));
+        tile("test loss", number(e.loss, &format!("{:.4}", e.loss)), "nats an image".to_owned());
+    }
+    if let Some(best) = best(&contents.epochs) {
+        let (done, all) = (contents.epochs.len(), contents.config.epochs);
+        let unfinished = if done < all { ", unfinished" } else { "" };
+        tile("validation accuracy", percent(best.val_accuracy, 2), format!("the best, in epoch {}", best.epoch));
+        let seconds: f64 = contents.epochs.iter().map(|e| e.seconds).sum();
+        tile("epochs", number(done as f64, &done.to_string()), format!("of {all}{unfinished}; {}", duration(seconds)));
+    }
+    if let Some(trained) = &contents.trained {
+        let [height, width] = contents.config.data.size;
+        let Description { parameters, multiply_adds, .. } = &trained.description;
+        tile("parameters", number(*parameters as f64, &grouped(*parameters as u64)), "trained values".to_owned());
+        tile(
+            "multiply-adds",
+            number(*multiply_adds as f64, &engineering(*multiply_adds)),
+            format!("for {height}×{width} pixels"),
+        );
+    }
+    let tiles: Vec<String> = tiles
+        .into_iter()
+        .map(|[what, figure, detail]| {
+            format!("<div><dt>{}</dt><dd><b>{figure}</b> <span>{}</span></dd></div>\n", escape(&what), escape(&detail))
+        })
+        .collect();
+    if tiles.is_empty() { String::new() } else { format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.concat()) }
+}
+
+/// `6.5 M`
+fn engineering(n: u64) -> String {
+    let x = n as f64;
+    match n {
+        0..10_000 => grouped(n),
+        10_000..1_000_000 => format!("{:.0} k", x / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} M", x / 1e6),
+        _ => format!("{:.1} G", x / 1e9),
+    }
+}

@@ -14,6 +14,9 @@ const MOST: usize = 48;
 /// Pixels along a side of a picture: a wider filter is shown at every second, third … tap.
 const SIDE: usize = 65;
 
+/// How far from its centre a filter is shown, in units of σ: beyond, the weights are too small to be seen.
+const SHOWN: f64 = 3.0;
+
 /// Colours of full positive and full negative weights. Zero is transparent, so it is the page's own background.
 const POSITIVE: [u8; 3] = [217, 95, 30];
 const NEGATIVE: [u8; 3] = [45, 116, 201];
@@ -21,7 +24,7 @@ const NEGATIVE: [u8; 3] = [45, 116, 201];
 /// The section; absent where no layer is an N-jet.
 pub fn html(trained: &Trained) -> Option<String> {
     let layers: Vec<String> = trained.model.njet_layers().map(|(name, layer)| of_layer(name, layer)).collect();
-    let text = "The filters that training arrived at, written out: each is the sum of the Gaussian derivatives of its layer with its coefficients α. Orange is positive, blue negative, the background zero; each filter has its own range of colours.";
+    let text = "The filters that training arrived at, written out: each is the sum of the Gaussian derivatives of its layer with its coefficients α. Orange is positive, blue negative, the background zero; each filter has its own range of colours and is shown out to 3σ.";
     (!layers.is_empty()).then(|| section("filters", "Learned filters", &(note(text) + &layers.concat())))
 }
 
@@ -97,9 +100,11 @@ fn energy(alpha: &[f64], gram: &[Vec<f64>]) -> f64 {
 
 /// Red, green, blue, opacity, and the side in pixels.
 fn drawn(alpha: &[f64], taps: &Taps) -> (Vec<u8>, usize) {
-    let step = taps.side().div_ceil(SIDE);
+    let radius = ((SHOWN * taps.sigma()).ceil() as usize).clamp(1, taps.radius());
+    let step = (2 * radius + 1).div_ceil(SIDE);
     // The centre is among the taps that are shown.
-    let places: Vec<usize> = (taps.radius() % step..taps.side()).step_by(step).collect();
+    let (centre, out) = (taps.radius(), radius / step);
+    let places: Vec<usize> = (0..=2 * out).map(|i| centre + i * step - out * step).collect();
     let indices: Vec<_> = jet(taps.max_order()).collect();
     let weight = |y: usize, x: usize| -> f64 {
         indices.iter().zip(alpha).map(|(index, a)| a * taps.order(index.y)[y] * taps.order(index.x)[x]).sum()
@@ -126,12 +131,13 @@ mod tests {
         let alpha = [0.3, -1.0, 0.4, 0.8, -0.2, 0.1];
         let kernel = kernel(&alpha, &taps, &taps).unwrap();
         let (pixels, side) = drawn(&alpha, &taps);
-        assert_eq!(side, taps.side());
+        assert_eq!((taps.side(), side), (13, 9), "4σ and 3σ");
         let most = kernel.iter().fold(0.0, |most: f64, w| most.max(w.abs()));
-        for (pixel, weight) in pixels.chunks_exact(4).zip(&kernel) {
+        for (i, pixel) in pixels.chunks_exact(4).enumerate() {
+            let weight = kernel[(2 + i / side) * 13 + 2 + i % side];
             assert_eq!(f64::from(pixel[3]), (255.0 * weight.abs() / most).round(), "{weight}");
             if pixel[3] > 0 {
-                assert_eq!(pixel[..3], if *weight < 0.0 { NEGATIVE } else { POSITIVE });
+                assert_eq!(pixel[..3], if weight < 0.0 { NEGATIVE } else { POSITIVE });
             }
         }
         let squares: f64 = kernel.iter().map(|w| w * w).sum();

@@ -96,21 +96,21 @@ fn fields(contents: &Contents, trained: &Trained, tested: &Tested) -> String {
     let reaches = reaches(contents, trained);
     let [height, width] = contents.config.data.size.map(|side| side as f64);
     let side = height.max(width);
-    let widest = reaches.iter().map(|reach| reach.square as f64).fold(side, f64::max);
-    // Further out the image would be a speck.
-    let view = (1.06 * widest).min(3.8 * side);
     let picture = picture::of_set(&tested.images, 0);
     let class = &tested.classes[usize::from(tested.images.label(0))];
     let mut html = format!(
         "<h3>Receptive fields</h3>\n{}<ul class=\"fields\">\n",
         note(&format!(
-            "How far an output in the middle sees, over a test image ({class}). Dashed square: the pixels it depends on at all. Filled circle: σ of the layer alone. Ring: σ of all layers up to it together, within which most of the weight lies."
+            "How far an output in the middle sees, over a test image ({class}), each picture as wide as it takes. Dashed square: the pixels that the output depends on at all. Filled circle: σ of the layer alone. Ring: σ of all layers up to it together; most of the weight lies within twice its radius."
         ))
     );
     for reach in &reaches {
+        // The picture is as wide as the field, and never so wide that the image in it is a speck.
+        let square = reach.square as f64;
+        let view = (1.1 * square.max(side)).min(4.0 * side);
         let own = reach.own.map_or(String::new(), |own| format!("σ alone {own:.1} px, "));
         let through = reach.through.map_or(String::new(), |through| format!("together {through:.1} px, "));
-        let beyond = if reach.square as f64 > view { " (beyond this picture)" } else { "" };
+        let beyond = if square > view { " (beyond this picture)" } else { "" };
         let text = format!("{own}{through}{0}×{0} px at most{beyond}", reach.square);
         let half = view / 2.0;
         // Widths of lines and dashes that look the same whatever the view.
@@ -133,14 +133,11 @@ fn fields(contents: &Contents, trained: &Trained, tested: &Tested) -> String {
             -width / 2.0,
             -height / 2.0
         ));
-        let square = reach.square as f64;
-        put(format!(
-            "<rect class=\"square\" x=\"{0:.2}\" y=\"{0:.2}\" width=\"{square}\" height=\"{square}\" stroke-width=\"{1:.2}\" stroke-dasharray=\"{2:.2} {3:.2}\"/>",
-            -square / 2.0,
-            1.6 * unit,
-            6.0 * unit,
-            4.0 * unit
-        ));
+        let place = format!("x=\"{0:.2}\" y=\"{0:.2}\" width=\"{square}\" height=\"{square}\"", -square / 2.0);
+        put(format!("<rect class=\"halo\" {place} stroke-width=\"{:.2}\"/>", 3.4 * unit));
+        let dashes =
+            format!("stroke-width=\"{:.2}\" stroke-dasharray=\"{:.2} {:.2}\"", 1.8 * unit, 6.0 * unit, 4.0 * unit);
+        put(format!("<rect class=\"square\" {place} {dashes}/>"));
         if let Some(own) = reach.own {
             put(format!("<circle class=\"own\" r=\"{own:.2}\"/>"));
         }

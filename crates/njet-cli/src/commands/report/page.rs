@@ -86,7 +86,11 @@ fn headline(contents: &Contents) -> String {
         let unfinished = if done < all { ", unfinished" } else { "" };
         tile("validation accuracy", percent(best.val_accuracy, 2), format!("the best, in epoch {}", best.epoch));
         let seconds: f64 = contents.epochs.iter().map(|e| e.seconds).sum();
-        tile("epochs", number(done as f64, &done.to_string()), format!("of {all}{unfinished}; {}", duration(seconds)));
+        tile(
+            "epochs",
+            number(done as f64, &done.to_string()),
+            format!("of {all}{unfinished}, in {}", duration(seconds)),
+        );
     }
     if let Some(trained) = &contents.trained {
         let [height, width] = contents.config.data.size;

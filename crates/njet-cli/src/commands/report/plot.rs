@@ -8,7 +8,7 @@ const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 270.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
-const LEFT: f64 = 54.0;
+const LEFT: f64 = 64.0;
 
 /// Between the baselines of two names.
 const LINE: f64 = 15.0;

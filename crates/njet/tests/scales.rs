@@ -17,12 +17,13 @@ fn model(arch: Architecture) -> Classifier {
     burn::module::Module::valid(&config(arch).init(&device.autodiff()).unwrap())
 }
 
-/// Smooth spots on black, so that neither the pixels nor the border of an image matter.
-fn spots(side: usize) -> ImageSet {
+/// Smooth spots on black, so that neither the pixels nor the border of an image matter; `scale` times as large.
+fn spots(side: usize, scale: usize) -> ImageSet {
+    let (side, scale) = (side * scale, scale as f64);
     let middle = side as f64 / 2.0;
     let spot = |i: usize, shift: f64| {
-        let (y, x) = ((i / side) as f64 + 0.5 - middle, (i % side) as f64 + 0.5 - middle + shift);
-        (200.0 * (-(y * y / 30.0 + x * x / 12.0)).exp()).round() as u8
+        let (y, x) = ((i / side) as f64 + 0.5 - middle, (i % side) as f64 + 0.5 - middle + shift * scale);
+        (200.0 * (-(y * y / 30.0 + x * x / 12.0) / (scale * scale)).exp()).round() as u8
     };
     let pixels = [0.0, 3.0, -2.0].iter().flat_map(|&shift| (0..side * side).map(move |i| spot(i, shift))).collect();
     ImageSet::new(pixels, vec![0, 1, 2], 1, side, side).unwrap()
@@ -38,16 +39,17 @@ fn far(a: &[f32], b: &[f32]) -> f64 {
 /// Nothing in Network-in-Network counts in pixels but the N-jet layers.
 #[test]
 fn a_rescaled_network_answers_on_larger_images_as_before() {
-    let (set, model, device) = (spots(28), model(Architecture::NetworkInNetwork), Device::flex());
-    let at = |model: &Classifier, side| {
-        logits(model, &set, &[0, 1, 2], View { normalisation: NORMALISATION, size: [side, side] }, &device, &mut |_| {})
+    let (model, device) = (model(Architecture::NetworkInNetwork), Device::flex());
+    let at = |model: &Classifier, scale| {
+        let view = View { normalisation: NORMALISATION, size: [28 * scale; 2] };
+        logits(model, &spots(28, scale), &[0, 1, 2], view, &device, &mut |_| {})
     };
-    let own = at(&model, 28);
-    let follows = far(&own, &at(&rescaled(&model, 2.0).unwrap(), 56));
-    let stays = far(&own, &at(&model, 56));
-    // What is left comes from the interpolation of the pixels and the cut of the filters at 4σ.
-    assert!(follows < 0.02, "{follows}");
-    assert!(stays > 5.0 * follows, "{stays} against {follows}");
+    let own = at(&model, 1);
+    let follows = far(&own, &at(&rescaled(&model, 2.0).unwrap(), 2));
+    let stays = far(&own, &at(&model, 2));
+    // What is left comes from the pixels, of the image and of the filters.
+    assert!(follows < 0.01, "{follows}");
+    assert!(stays > 20.0 * follows, "{stays} against {follows}");
 }
 
 #[test]
@@ -63,7 +65,7 @@ fn rescaling_multiplies_every_sigma() {
 
 #[test]
 fn at_their_own_size_images_are_evaluated_as_ever() {
-    let (set, model, device) = (spots(12), model(Architecture::Small), Device::flex());
+    let (set, model, device) = (spots(12, 1), model(Architecture::Small), Device::flex());
     let indices = [2, 0, 1, 1];
     let mut told = Vec::new();
     let at = evaluate_at(&model, &set, &indices, NORMALISATION, [12, 12], &device, &mut |done| told.push(done));
@@ -88,7 +90,7 @@ fn impossible_scales_are_told_apart() {
         assert!(matches!(rescaled(&model, factor), Err(ScaleError::Factor { .. })), "{factor}");
     }
     let message = rescaled(&model, 1e4).unwrap_err().to_string();
-    assert!(message.starts_with("layer1 cannot be rescaled by 10000: sigma = 1"), "{message}");
+    assert!(message.starts_with("layer1 cannot be rescaled by 10000: sigma = 9999.99"), "{message}");
     // No σ, nothing to do.
     let conv = ModelConfig { layer: LayerKind::Conv, ..config.clone() }.init(&Device::flex()).unwrap();
     rescaled(&conv, 1e4).unwrap();

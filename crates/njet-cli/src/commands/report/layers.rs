@@ -134,7 +134,6 @@ fn fields(contents: &Contents, trained: &Trained, tested: &Tested) -> String {
             -height / 2.0
         ));
         let place = format!("x=\"{0:.2}\" y=\"{0:.2}\" width=\"{square}\" height=\"{square}\"", -square / 2.0);
-        put(format!("<rect class=\"halo\" {place} stroke-width=\"{:.2}\"/>", 3.4 * unit));
         let dashes =
             format!("stroke-width=\"{:.2}\" stroke-dasharray=\"{:.2} {:.2}\"", 1.8 * unit, 6.0 * unit, 4.0 * unit);
         put(format!("<rect class=\"square\" {place} {dashes}/>"));

@@ -45,6 +45,8 @@ pub(super) struct Span {
     pub(super) one: (usize, usize),
     /// after the centre, or before it.
     pub(super) after: bool,
+    /// R where all taps −R … R meet samples; else 0.
+    pub(super) whole: usize,
 }
 
 impl Span {
@@ -57,7 +59,8 @@ impl Span {
         let after = high > -low;
         let (near, far) = if after { (low, high) } else { (-high, -low) };
         let one = if far > both { (near.max(both + 1) as usize, far as usize + 1) } else { (0, 0) };
-        Self { low, high, both: both as usize, centre: low <= 0 && high >= 0, one, after }
+        let whole = if (low, high) == (-radius, radius) { radius as usize } else { 0 };
+        Self { low, high, both: both as usize, centre: low <= 0 && high >= 0, one, after, whole }
     }
 }
 

@@ -53,5 +53,7 @@ mod sum;
 pub use call::{Backward, Forward, Gradients, Taps, Wanted};
 pub use engine::LoopOrder;
 pub use error::KernelError;
-pub use geometry::{Axis, AxisConfig, Geometry, GeometryConfig, MAX_ORDER};
+pub use geometry::{
+    Axis, AxisConfig, CentredAxis, CentredConfig, Geometry, GeometryConfig, MAX_ORDER, Sharing, centred_position,
+};
 pub use real::Real;

@@ -298,8 +298,8 @@ impl Geometry {
     /// The set of an input channel.
     ///
     /// # Panics
-    /// If output channels have sets of their own.
-    pub(crate) fn set_of_input(&self, channel: usize) -> usize {
+    /// If output channels have sets of their own, in a layer that is not depthwise.
+    pub fn set_of_input(&self, channel: usize) -> usize {
         match self.sharing {
             Sharing::Layer => 0,
             Sharing::Group => channel / self.group_in,
@@ -315,8 +315,8 @@ impl Geometry {
     /// The set of an output channel.
     ///
     /// # Panics
-    /// If input channels have sets of their own.
-    pub(crate) fn set_of_output(&self, channel: usize) -> usize {
+    /// If input channels have sets of their own, in a layer that is not depthwise.
+    pub fn set_of_output(&self, channel: usize) -> usize {
         match self.sharing {
             Sharing::Layer => 0,
             Sharing::Group => channel / self.group_out,
@@ -328,8 +328,18 @@ impl Geometry {
         }
     }
 
+    /// Which channels share their filters.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// Order N of the N-jet.
+    pub fn order(&self) -> usize {
+        self.order
+    }
+
     /// Whether outputs stand at real distances.
-    pub(crate) fn is_centred(&self) -> bool {
+    pub fn is_centred(&self) -> bool {
         self.y.factor.is_some()
     }
 

@@ -38,6 +38,7 @@
 
 pub mod average_pool;
 pub mod batch_norm;
+mod border;
 mod call;
 mod disjoint;
 pub mod engine;
@@ -50,6 +51,7 @@ pub mod reference;
 mod simd;
 mod sum;
 
+pub use border::Border;
 pub use call::{Backward, Forward, Gradients, Taps, Wanted};
 pub use engine::LoopOrder;
 pub use error::KernelError;

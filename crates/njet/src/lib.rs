@@ -30,5 +30,7 @@ pub mod layer;
 pub mod models;
 pub mod training;
 
-pub use layer::{Initializer, LayerError, NJetConv2d, NJetConv2dConfig};
+pub use layer::{
+    Initializer, LayerError, NJetConv2d, NJetConv2dConfig, NearestRule, PaddingMode, SigmaBounds, SigmaSharing, Stride,
+};
 pub use njet_basis::Discretisation;

@@ -14,7 +14,7 @@ use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_exte
 use burn::tensor::{Tensor, TensorData};
 use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
-use std::f64::consts::LN_2;
+use std::borrow::Cow;
 
 /// A backend with an N-jet convolution of its own.
 #[backend_extension(Autodiff, Flex)]
@@ -105,14 +105,39 @@ fn options(call: &Call) -> Options {
     Options { band_limit: call.band_limit, ..Options::default() }
 }
 
+fn cast<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&value| T::from_f64(value)).collect()
+}
+
+/// The taps of a call, or their derivatives.
+struct Rounded<T>([Vec<T>; 2]);
+
+impl<T: Real> Rounded<T> {
+    fn new(arrays: &[Vec<f64>; 2]) -> Self {
+        Self([cast(&arrays[0]), cast(&arrays[1])])
+    }
+
+    fn taps(&self) -> Taps<'_, T> {
+        Taps { y: &self.0[0], x: &self.0[1] }
+    }
+}
+
+/// The image, with its border where that is not zeros.
+fn bordered<'a, T: Real>(x: &'a [T], call: &Call) -> Cow<'a, [T]> {
+    match call.border {
+        None => Cow::Borrowed(x),
+        Some((border, margins)) => Cow::Owned(border.extend(x, call.size, margins)),
+    }
+}
+
 fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
     let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
-    let taps = call.taps.values_as::<T>();
+    let taps = Rounded::<T>::new(&call.taps.values);
     let arguments = Forward {
-        taps: Taps { y: &taps[..], x: &taps[..] },
+        taps: taps.taps(),
         alpha: T::slice(&alpha),
         bias: bias.as_ref().map(|b| T::slice(b)),
-        x: T::slice(&x),
+        x: &bordered(T::slice(&x), call),
     };
     let geometry = &call.geometry;
     let y = engine::forward(geometry, &arguments, options(call)).unwrap_or_else(|error| panic!("N-jet layer: {error}"));
@@ -128,12 +153,12 @@ fn backward<T: Float>(
     call: &Call,
 ) -> [Option<FlexTensor>; 4] {
     let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
-    let (taps, d_taps) = (call.taps.values_as::<T>(), call.taps.d_sigma_as::<T>());
+    let (taps, d_taps) = (Rounded::<T>::new(&call.taps.values), Rounded::<T>::new(&call.taps.tangents));
     let arguments = BackwardCall {
-        taps: Taps { y: &taps[..], x: &taps[..] },
-        d_taps: Some(Taps { y: &d_taps[..], x: &d_taps[..] }),
+        taps: taps.taps(),
+        d_taps: Some(d_taps.taps()),
         alpha: T::slice(&alpha),
-        x: T::slice(&x),
+        x: &bordered(T::slice(&x), call),
         grad_y: T::slice(&grad_y),
         wanted,
     };
@@ -144,12 +169,14 @@ fn backward<T: Float>(
         let len = values.len();
         FlexTensor::from_data(TensorData::new(values, [len]))
     };
-    // σ = 2^s: ∂σ/∂s = σ ln 2.
-    let by_s = |[y, x]: [f64; 2]| <T as Real>::from_f64((y + x) * call.taps.sigma() * LN_2);
+    let by_x = |g: Vec<T>| match call.border {
+        None => g,
+        Some((border, margins)) => border.fold(&g, call.size, margins),
+    };
     [
-        gradients.x.map(|g| like(g, &x)),
+        gradients.x.map(|g| like(by_x(g), &x)),
         gradients.alpha.map(|g| like(g, &alpha)),
-        gradients.sigma.map(|g| vector(vec![by_s(g)])),
+        gradients.sigma.map(|sums| vector(cast(&call.taps.by_parameter(&sums)))),
         gradients.bias.map(vector),
     ]
 }

@@ -49,7 +49,7 @@ impl Classifier {
                     let kernel = layer.kernel_size();
                     let filters = inputs * (layer.order + 1) * kernel[1] + inputs * basis * kernel[0];
                     let product = outputs * inputs * basis;
-                    ("njet", vec![layer.sigma()], kernel, product + 1, filters + product)
+                    ("njet", layer.sigmas(), kernel, product + layer.log2_sigma.dims()[0], filters + product)
                 }
                 Convolution::Conv(layer) => {
                     let [outputs, inputs, ky, kx] = layer.weight.dims();

@@ -305,7 +305,7 @@ pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), Training
 /// Checks that the filters of the next forward pass can be built, which would panic.
 fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), TrainingError> {
     for (name, layer) in model.njet_layers() {
-        if let Err(source) = njet_basis::Taps::new(&layer.settings().taps) {
+        if let Err(source) = layer.settings().check_scales() {
             return Err(TrainingError::Scale { layer: name.to_owned(), source, epoch, step });
         }
     }
@@ -313,7 +313,7 @@ fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), Tra
 }
 
 fn sigmas(model: &Classifier) -> BTreeMap<String, Vec<f64>> {
-    model.njet_layers().map(|(name, layer)| (name.to_owned(), vec![layer.sigma()])).collect()
+    model.njet_layers().map(|(name, layer)| (name.to_owned(), layer.sigmas())).collect()
 }
 
 fn write_metrics(run: &RunDirectory, epochs: &[EpochRecord]) -> Result<(), TrainingError> {

@@ -1,8 +1,8 @@
 //! The optimiser and the schedule, with σ in a group of its own.
 
 use super::config::{OptimizerConfig, OptimizerKind, RunConfig, ScheduleKind};
-use crate::models::{Classifier, Convolution};
-use burn::module::{ParamGroup, ParamId};
+use crate::models::Classifier;
+use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::LrSchedulerConfig;
 use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -16,12 +16,7 @@ fn sigmas(model: &Classifier) -> ParamGroup {
 
 /// Coefficients and weights: what weight decay pulls on.
 fn weights(model: &Classifier) -> ParamGroup {
-    let convolutions = model.blocks.iter().map(|block| match &block.convolution {
-        Convolution::Njet(layer) => layer.alpha.id,
-        Convolution::Conv(layer) => layer.weight.id,
-    });
-    let ids: Vec<ParamId> = convolutions.chain(model.linear.as_ref().map(|linear| linear.weight.id)).collect();
-    ParamGroup::from_ids(ids)
+    ParamGroup::from_ids(model.weights().collect())
 }
 
 /// The optimiser for `model`, as the [`Trainer`](super::Trainer) uses it: weight decay on the coefficients and weights

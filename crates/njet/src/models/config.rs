@@ -1,0 +1,229 @@
+//! From the settings of a model to the model.
+
+use super::activation::Activation;
+use super::architecture::{Architecture, LayerKind, Subsampling};
+use super::block::{Block, Convolution};
+use super::classifier::Classifier;
+use super::gate::SqueezeExcitation;
+use super::spec::{BlockSpec, Filters, Head, Realised, ShortcutSpec, UnitSpec};
+use super::stochastic_depth::StochasticDepth;
+use super::unit::Unit;
+use crate::layer::{Initializer, LayerError, NJetConv2dConfig};
+use burn::nn::conv::Conv2dConfig;
+use burn::nn::{BatchNormConfig, DropoutConfig, Initializer as BurnInitializer, LinearConfig, PaddingConfig2d};
+use burn::tensor::Device;
+use njet_basis::Discretisation;
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The architecture.
+    pub arch: Architecture,
+    /// What its spatial layers are.
+    pub layer: LayerKind,
+    /// What is done where the published network makes the image smaller; `None`, as in files of old: what is usual
+    /// for the architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subsampling: Option<Subsampling>,
+    /// Channels of the input.
+    pub channels: usize,
+    /// Classes.
+    pub classes: usize,
+    /// Order of the N-jet layers.
+    pub order: usize,
+    /// Their initial σ in pixels.
+    pub sigma: f64,
+    /// Whether σ is trained.
+    pub learn_sigma: bool,
+    /// Their extent k.
+    pub extent: f64,
+    /// How their derivatives are sampled.
+    pub discretisation: Discretisation,
+}
+
+/// A model that cannot be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    /// An N-jet layer cannot be built.
+    #[error("layer {name}: {source}")]
+    Layer {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: LayerError,
+    },
+    /// No input channels or no classes.
+    #[error("a classifier needs at least one input channel and two classes, not {channels} and {classes}")]
+    Empty {
+        /// Channels of the input.
+        channels: usize,
+        /// Classes.
+        classes: usize,
+    },
+}
+
+impl ModelConfig {
+    /// Order 2, σ = 1 learned, extent 4, the subsampling that is usual for the architecture.
+    pub fn new(arch: Architecture, channels: usize, classes: usize) -> Self {
+        Self {
+            arch,
+            layer: LayerKind::Njet,
+            subsampling: Some(arch.subsampling()),
+            channels,
+            classes,
+            order: 2,
+            sigma: 1.0,
+            learn_sigma: true,
+            extent: 4.0,
+            discretisation: Discretisation::NormalizedSampled,
+        }
+    }
+
+    /// What is done where the published network makes the image smaller.
+    pub fn subsampling(&self) -> Subsampling {
+        self.subsampling.unwrap_or_else(|| self.arch.subsampling())
+    }
+
+    /// Creates the model with random parameters. Batch normalisation follows every convolution, so none
+    /// has a bias.
+    ///
+    /// # Errors
+    /// Settings of the N-jet layers out of range; no input channels; fewer than two classes.
+    pub fn init(&self, device: &Device) -> Result<Classifier, ModelError> {
+        let Self { arch, channels, classes, .. } = *self;
+        if channels == 0 || classes < 2 {
+            return Err(ModelError::Empty { channels, classes });
+        }
+        let network = arch.network();
+        let mut builder =
+            Builder { config: self, device, blocks: Vec::new(), width: channels, before: Activation::Identity };
+        let units = network.units.iter().map(|unit| builder.unit(unit)).collect::<Result<Vec<_>, _>>()?;
+        let Builder { blocks, width, .. } = builder;
+        let dropout = |probability: Option<f64>| probability.map(|p| DropoutConfig::new(p).init());
+        let (linear, head_dropout) = match network.head {
+            Head::Mean => (None, None),
+            Head::MeanLinear { dropout: p } => (Some(LinearConfig::new(width, classes).init(device)), dropout(p)),
+        };
+        Ok(Classifier { input_dropout: dropout(network.input_dropout), blocks, head_dropout, linear, units })
+    }
+
+    /// Side of the smallest square image that the model leaves a pixel of.
+    pub fn smallest_image(&self) -> usize {
+        let enough = |&side: &usize| self.sides(side).iter().all(|&[_, after]| after > 0);
+        (1..).find(enough).expect("a large enough image has pixels left")
+    }
+
+    /// Elements of the largest array that goes from one operation to the next, for one image of `height` × `width`.
+    pub fn largest_activation(&self, height: usize, width: usize) -> usize {
+        let network = self.arch.network();
+        let channels = network.blocks().map(|block| block.channels.unwrap_or(self.classes));
+        let sides = self.sides(height).into_iter().zip(self.sides(width));
+        let arrays = channels.zip(sides).map(|(channels, ([height, _], [width, _]))| channels * height * width);
+        arrays.chain([self.channels * height * width]).max().unwrap_or(0)
+    }
+
+    /// Pixels along an axis after the convolution of each block and at its end, for `pixels` of the image.
+    fn sides(&self, pixels: usize) -> Vec<[usize; 2]> {
+        let mut sides = Vec::new();
+        let mut before = pixels;
+        for unit in self.arch.network().units {
+            for spec in unit.blocks() {
+                // A projection comes after its branch, and has stride 1 at the positions of its outputs.
+                let Realised { stride, pool } = self.subsampling().realise(spec);
+                let convolved = before.div_ceil(stride);
+                before = pool.map_or(convolved, |pool| pool.output(convolved));
+                sides.push([convolved, before]);
+            }
+        }
+        sides
+    }
+}
+
+/// Blocks so far.
+struct Builder<'a> {
+    config: &'a ModelConfig,
+    device: &'a Device,
+    blocks: Vec<Block>,
+    /// Channels that the next block is given.
+    width: usize,
+    /// The last nonlinearity that these went through; the identity for the image itself.
+    before: Activation,
+}
+
+impl Builder<'_> {
+    fn unit(&mut self, spec: &UnitSpec) -> Result<Unit, ModelError> {
+        match spec {
+            UnitSpec::Plain(block) => {
+                self.block(block)?;
+                Ok(Unit::Plain)
+            }
+            UnitSpec::Residual { branch, shortcut, activation } => {
+                let input = (self.width, self.before);
+                branch.iter().try_for_each(|block| self.block(block))?;
+                let projected = match shortcut {
+                    ShortcutSpec::Identity => false,
+                    ShortcutSpec::Projection(block) => {
+                        (self.width, self.before) = input;
+                        self.block(block)?;
+                        true
+                    }
+                };
+                self.before = *activation;
+                Ok(Unit::Residual { branch: branch.len(), projected, activation: *activation })
+            }
+        }
+    }
+
+    fn block(&mut self, spec: &BlockSpec) -> Result<(), ModelError> {
+        let device = self.device;
+        let channels = spec.channels.unwrap_or(self.config.classes);
+        let realised = self.config.subsampling().realise(spec);
+        self.blocks.push(Block {
+            name: spec.name.clone(),
+            convolution: self.convolution(spec, [self.width, channels], realised.stride)?,
+            norm: BatchNormConfig::new(channels).init(device),
+            activation: spec.activation,
+            gate: spec.squeeze.map(|squeezed| SqueezeExcitation::new(channels, squeezed, device)),
+            pool: realised.pool,
+            dropout: spec.dropout.map(|probability| DropoutConfig::new(probability).init()),
+            stochastic_depth: spec.stochastic_depth.map(StochasticDepth::new),
+        });
+        (self.width, self.before) = (channels, spec.activation);
+        Ok(())
+    }
+
+    fn convolution(&self, spec: &BlockSpec, channels: [usize; 2], stride: usize) -> Result<Convolution, ModelError> {
+        let (side, groups) = match spec.filters {
+            Filters::Pointwise => (1, 1),
+            Filters::Dense { side } => (side, 1),
+            Filters::Depthwise { side } => (side, channels[0]),
+        };
+        let config = self.config;
+        if spec.filters == Filters::Pointwise || config.layer == LayerKind::Conv {
+            let reach = side / 2;
+            let config = Conv2dConfig::new(channels, [side, side])
+                .with_stride([stride, stride])
+                .with_groups(groups)
+                // As published: with a stride, the first output is centred on the first pixel.
+                .with_padding(PaddingConfig2d::Explicit(reach, reach, reach, reach))
+                .with_bias(false)
+                // He et al. 2015; the gain for a ReLU.
+                .with_initializer(BurnInitializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false });
+            return Ok(Convolution::Conv(config.init(self.device)));
+        }
+        let layer = NJetConv2dConfig::new(channels)
+            .with_order(config.order)
+            .with_sigma(config.sigma)
+            .with_learn_sigma(config.learn_sigma)
+            .with_extent(config.extent)
+            .with_discretisation(config.discretisation)
+            .with_stride([stride, stride])
+            .with_groups(groups)
+            .with_bias(false)
+            .with_initializer(Initializer::Preserving { after_relu: self.before.rectifies() })
+            .try_init(self.device);
+        layer.map(Convolution::Njet).map_err(|source| ModelError::Layer { name: spec.name.clone(), source })
+    }
+}

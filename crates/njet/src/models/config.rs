@@ -227,3 +227,31 @@ impl Builder<'_> {
         layer.map(Convolution::Njet).map_err(|source| ModelError::Layer { name: spec.name.clone(), source })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use njet_basis::Taps;
+
+    /// All N-jet layers but the first see the output of a ReLU or a swish, and their coefficients are drawn for that.
+    #[test]
+    fn coefficients_are_drawn_for_what_precedes() {
+        let device = Device::flex();
+        device.seed(4);
+        for arch in [Architecture::ResNet20, Architecture::ResNet18, Architecture::EfficientNetB0] {
+            let model = ModelConfig::new(arch, 3, 10).init(&device).unwrap();
+            for (name, layer) in model.njet_layers() {
+                let initializer = Initializer::Preserving { after_relu: name != "stem" };
+                let [_, group_in, basis] = layer.alpha.dims();
+                let taps = Taps::new(&layer.settings().taps).unwrap();
+                let deviations = initializer.deviations(&taps, group_in * layer.groups, layer.groups);
+                let alpha: Vec<f32> = layer.alpha.val().into_data().iter::<f32>().collect();
+                let squares = alpha.iter().enumerate().map(|(i, &a)| (f64::from(a) / deviations[i % basis]).powi(2));
+                let mean = squares.sum::<f64>() / alpha.len() as f64;
+                // At least 192 coefficients: the mean of the squares has a deviation of 0.10. The other choice is off
+                // by a factor of 2.9 for five of six.
+                assert!((0.6..1.5).contains(&mean), "{arch} {name}: {mean}");
+            }
+        }
+    }
+}

@@ -32,3 +32,30 @@ impl SqueezeExcitation {
         x * factor
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+    use burn::tensor::Tolerance;
+
+    #[test]
+    fn a_channel_by_hand() {
+        let device = Device::flex();
+        let mut gate = SqueezeExcitation::new(1, 1, &device);
+        let set = |conv: &mut Conv2d, weight: f32, bias: f32| {
+            conv.weight = Param::from_tensor(Tensor::full([1, 1, 1, 1], weight, &device));
+            conv.bias = Some(Param::from_tensor(Tensor::full([1], bias, &device)));
+        };
+        set(&mut gate.squeeze, 2.0, -1.0);
+        set(&mut gate.excite, 0.5, 0.25);
+        let x = [1.0, 2.0, 3.0, 6.0f32];
+        let y = gate.forward(Tensor::<1>::from_floats(x, &device).reshape([1, 1, 2, 2]));
+        // The mean is 3: squeezed 2·3 − 1 = 5, by swish 5/(1 + e⁻⁵).
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let factor = sigmoid(0.5 * 5.0 * sigmoid(5.0) + 0.25);
+        let expected = Tensor::<1>::from_floats(x.map(|x| x * factor), &device).reshape([1, 1, 2, 2]);
+        let tolerance = Tolerance::<f32>::rel_abs(1e-6, 0.0);
+        y.into_data().assert_approx_eq(&Tensor::<4>::into_data(expected), tolerance);
+    }
+}

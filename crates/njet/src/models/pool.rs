@@ -172,4 +172,25 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_maximum_is_taken_around_every_second_pixel() {
+        let device = Device::flex();
+        for [height, width] in [[1, 1], [2, 5], [6, 7], [8, 3]] {
+            // All negative: the border counts for nothing.
+            let x = Tensor::<4>::random([1, 1, height, width], Distribution::Uniform(-2.0, -1.0), &device);
+            let pixels: Vec<f32> = x.clone().into_data().iter::<f32>().collect();
+            let window = |centre: usize, pixels: usize| centre.saturating_sub(1)..(centre + 2).min(pixels);
+            let mut expected = Vec::new();
+            for y in (0..height).step_by(2) {
+                for x in (0..width).step_by(2) {
+                    let rows = window(y, height).flat_map(|y| window(x, width).map(move |x| y * width + x));
+                    expected.push(rows.map(|i| pixels[i]).fold(f32::NEG_INFINITY, f32::max));
+                }
+            }
+            let y = Pool::Max3.forward(x);
+            assert_eq!(y.dims()[2..], [height, width].map(|pixels| Pool::Max3.output(pixels)));
+            assert_eq!(y.into_data().iter::<f32>().collect::<Vec<_>>(), expected, "{height}×{width}");
+        }
+    }
 }

@@ -11,6 +11,9 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Between two plain lines where the output is no terminal: a log, not a flood.
 const PLAIN: Duration = Duration::from_secs(10);
 
+/// The most layers whose σ are shown one by one.
+const MOST_SCALES: usize = 9;
+
 /// Writes to standard error.
 #[derive(Debug)]
 pub struct Display {
@@ -137,8 +140,14 @@ impl Drop for Pieces {
     }
 }
 
-/// `σ  layer1 1.21 (11×11)  layer2 …`
+/// `σ  layer1 1.21 (11×11)  layer2 …`, or the range where the layers are many.
 fn scales(record: &EpochRecord) -> String {
+    if record.sigma.len() > MOST_SCALES {
+        let mut sigmas: Vec<f64> = record.sigma.values().flatten().copied().collect();
+        sigmas.sort_by(f64::total_cmp);
+        let (least, most, median) = (sigmas[0], sigmas[sigmas.len() - 1], sigmas[sigmas.len() / 2]);
+        return format!("σ  {least:.3} to {most:.3}, median {median:.3}, in {} layers", record.sigma.len());
+    }
     let mut line = String::from("σ");
     for (layer, sigmas) in &record.sigma {
         let values: Vec<String> = sigmas.iter().map(|s| format!("{s:.3}")).collect();

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! - [`layer`]: the layer, its initialisation, its forward and backward passes.
-//! - [`models`]: architectures built from it, each with a twin of plain 3×3 convolutions.
+//! - [`models`]: architectures built from it, each with a twin of plain convolutions.
 //! - [`data`]: image sets, splits, augmentation.
 //! - [`training`]: the training loop, checkpoints, run directories.
 

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use njet::Discretisation;
 use njet::data;
-use njet::models::{Architecture, LayerKind, ModelError};
+use njet::models::{Architecture, LayerKind, ModelError, Subsampling};
 use njet::training::{OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -23,12 +23,17 @@ pub struct Train {
     /// Data: a name from `njet data list`, or a directory of IDX files
     #[arg(long, value_name = "NAME|DIR", default_value = data::DEFAULT_SOURCE)]
     data: String,
-    /// Architecture: njet-small, nin or allcnn
+    /// Architecture: njet-small, nin, allcnn, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or
+    /// efficientnet-b0
     #[arg(long, value_name = "NAME", default_value_t = Architecture::Small)]
     arch: Architecture,
-    /// Spatial layers: njet (their size is learned) or conv (plain 3×3)
+    /// Spatial layers: njet (their size is learned) or conv (plain convolutions)
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
+    /// Where the published network makes the image smaller: strides (as published, pooling too) or none (default: none
+    /// for nin and allcnn, strides for the others)
+    #[arg(long, value_name = "none|strides")]
+    subsampling: Option<Subsampling>,
     /// Order of the N-jet, 0 to 10
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2)]
     order: usize,
@@ -97,7 +102,7 @@ pub struct Train {
     out: Option<PathBuf>,
     /// Go on with an interrupted run, to the same result as without the interruption
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "task", "data", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
+        "task", "data", "arch", "layer", "subsampling", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
         "shift", "flip", "seed", "limit", "validation", "out",
     ])]
@@ -172,6 +177,7 @@ impl Train {
         config.data.limit = self.limit;
         config.data.validation = self.validation;
         config.model.layer = self.layer;
+        config.model.subsampling = Some(self.subsampling.unwrap_or(self.arch.subsampling()));
         config.model.order = self.order;
         config.model.sigma = self.sigma;
         config.model.learn_sigma = !self.fixed_sigma;

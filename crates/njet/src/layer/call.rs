@@ -158,6 +158,20 @@ impl Settings {
         })
     }
 
+    /// Distance between outputs along `axis` and, where the gradient flows through it, the parameter that it follows and
+    /// its derivative by that parameter.
+    pub(crate) fn follows(&self, axis: usize) -> (f64, Option<(usize, f64)>) {
+        let scales = AxisScales::new(self, axis);
+        let (set, sigma) = scales.smallest();
+        match self.stride.step(axis, sigma, self.extent) {
+            Step::Whole(stride) => (stride as f64, None),
+            Step::Real { factor, by_sigma } => {
+                let followed = (self.parameter(set, axis), by_sigma * scales.scales[set].by_parameter);
+                (factor, (by_sigma > 0.0).then_some(followed))
+            }
+        }
+    }
+
     /// Where the scale of a set along an axis stands among the parameters.
     fn parameter(&self, set: usize, axis: usize) -> usize {
         if self.separate { 2 * set + axis } else { set }

@@ -192,6 +192,22 @@ impl NJetConv2d {
         self.settings().factors()
     }
 
+    /// Rows and columns of the output for an input of `size` at the present σ.
+    ///
+    /// # Panics
+    /// If the padded image is smaller than the kernel.
+    pub fn output_size(&self, size: [usize; 2]) -> [usize; 2] {
+        let settings = self.settings();
+        let [channels_out, group_in, _] = self.alpha.dims();
+        let size = [0, 1].map(|axis| {
+            let factor = settings.smallest(axis).and_then(|sigma| settings.stride.nearest_factor(sigma));
+            factor.map_or(size[axis], |factor| nearest_pixels(size[axis], factor).len())
+        });
+        let call = settings.call([1, group_in * self.groups, size[0], size[1]], channels_out);
+        let geometry = call.unwrap_or_else(|error| panic!("N-jet layer: {error}")).geometry;
+        [geometry.y().output(), geometry.x().output()]
+    }
+
     /// The scales that are within 2 % of a bound. A scale that training has pushed there would go on if it could: widen
     /// the bounds, or start from another σ.
     pub fn at_bounds(&self) -> Vec<AtBound> {

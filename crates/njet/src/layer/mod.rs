@@ -8,6 +8,7 @@ mod conv2d;
 mod extension;
 mod initializer;
 mod padding;
+mod sample;
 mod sigma;
 mod stride;
 

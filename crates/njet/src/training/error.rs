@@ -38,16 +38,15 @@ pub enum TrainingError {
     },
     /// The images shrink to nothing.
     #[error(
-        "images of {height}×{width} pixels in {data} are too small for {arch}, which halves them {pools} times: at least {0}×{0} are needed",
-        1usize << pools
+        "images of {height}×{width} pixels in {data} are too small for {arch}: at least {smallest}×{smallest} are needed"
     )]
     TooSmall {
         /// Name of the data.
         data: String,
         /// Name of the architecture.
         arch: &'static str,
-        /// Times that it halves them.
-        pools: usize,
+        /// Side of the smallest images that it can take.
+        smallest: usize,
         /// Rows.
         height: usize,
         /// Columns.

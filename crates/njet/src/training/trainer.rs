@@ -7,7 +7,7 @@ use super::evaluate::{Evaluation, correct, evaluate, tensors};
 use super::optimizer::{optimizer, schedule};
 use super::run::{RunDirectory, load_model, write};
 use crate::data::{Augment, Dataset, ImageSet, Normalisation, Random, Stream, fill_batch, limit, stratified_split};
-use crate::models::{After, Classifier, LayerDescription, ModelConfig};
+use crate::models::{Classifier, LayerDescription, ModelConfig};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
@@ -294,10 +294,9 @@ pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), Training
             classes,
         });
     }
-    let arch = model.arch;
-    let pools = arch.blocks().iter().filter(|block| block.after == After::AveragePool).count();
-    if height.min(width) >> pools == 0 {
-        return Err(TrainingError::TooSmall { data: data(), arch: arch.name(), pools, height, width });
+    let smallest = model.smallest_image();
+    if height.min(width) < smallest {
+        return Err(TrainingError::TooSmall { data: data(), arch: model.arch.name(), smallest, height, width });
     }
     Ok(())
 }

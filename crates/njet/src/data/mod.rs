@@ -27,6 +27,7 @@ mod augment;
 mod error;
 mod idx;
 mod random;
+mod resample;
 mod set;
 mod source;
 mod split;
@@ -36,6 +37,7 @@ pub use augment::{Augment, Normalisation, fill_batch};
 pub use error::DataError;
 pub use idx::{IdxImages, parse_idx_images, parse_idx_labels, read_idx_images, read_idx_labels, read_idx_set};
 pub use random::{Random, Stream};
+pub use resample::{Resampler, resample};
 pub use set::{Dataset, ImageSet};
 pub use source::{
     DEFAULT_SOURCE, FASHION_MNIST_CLASSES, FASHION_MNIST_VARIABLE, SourceInfo, load, load_idx_directory, sources,

@@ -78,7 +78,7 @@ impl Observer for Display {
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         self.clear();
         write(&format!(
-            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s\n",
+            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s{}\n",
             record.epoch,
             self.epochs,
             record.train_loss,
@@ -86,6 +86,7 @@ impl Observer for Display {
             100.0 * record.val_accuracy,
             if best { " (best)" } else { "" },
             record.seconds,
+            waiting(record.waiting),
         ));
         if !record.sigma.is_empty() {
             write(&format!("    {}\n", scales(record)));
@@ -137,6 +138,14 @@ impl Drop for Pieces {
     }
 }
 
+/// Part of an epoch spent waiting for images that is worth a word.
+const LONG_WAIT: f64 = 0.05;
+
+/// What is said of a wait, if anything.
+fn waiting(part: f64) -> String {
+    if part > LONG_WAIT { format!("  ({:.0} % of it waiting for images)", 100.0 * part) } else { String::new() }
+}
+
 /// `σ  layer1 1.21 (11×11)  layer2 …`
 fn scales(record: &EpochRecord) -> String {
     let mut line = String::from("σ");
@@ -161,6 +170,11 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_long_waits_are_told() {
+        assert_eq!([0.0, 0.05, 0.123].map(waiting), ["", "", "  (12 % of it waiting for images)"]);
+    }
 
     #[test]
     fn durations() {

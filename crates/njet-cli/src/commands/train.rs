@@ -8,9 +8,11 @@ use crate::table::grouped;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use njet::Discretisation;
-use njet::data;
+use njet::data::{self, MULTI_SIZE_PREFIX, MultiSize, Samples, Sizing};
 use njet::models::{Architecture, LayerKind, ModelError};
-use njet::training::{OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError};
+use njet::training::{
+    DataConfig, OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError,
+};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,9 +22,16 @@ pub struct Train {
     /// What is learned
     #[arg(long, value_parser = ["classify"], default_value = "classify")]
     task: String,
-    /// Data: a name from `njet data list`, or a directory of IDX files
+    /// Data: a name from `njet data list`, a directory (IDX, CIFAR or image files), or multi-size:NAME
     #[arg(long, value_name = "NAME|DIR", default_value = data::DEFAULT_SOURCE)]
     data: String,
+    /// Images of mixed sizes: fixed, letterbox, random-resized-crop or group (default: fixed, or letterbox where sizes
+    /// are mixed)
+    #[arg(long, value_name = "NAME")]
+    sizing: Option<Sizing>,
+    /// Rows and columns that images are brought to; the bound of `--sizing group`
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    size: Option<usize>,
     /// Architecture: njet-small, nin or allcnn
     #[arg(long, value_name = "NAME", default_value_t = Architecture::Small)]
     arch: Architecture,
@@ -97,7 +106,7 @@ pub struct Train {
     out: Option<PathBuf>,
     /// Go on with an interrupted run, to the same result as without the interruption
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "task", "data", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
+        "task", "data", "sizing", "size", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
         "shift", "flip", "seed", "limit", "validation", "out",
     ])]
@@ -129,7 +138,7 @@ impl Train {
             }
             None => {
                 let dataset = load(&source(&self.data)?)?;
-                let config = self.config(&dataset);
+                let config = self.config(&dataset)?;
                 // Whatever is wrong with the settings is said before anything is written.
                 config.validate().map_err(usage)?;
                 match config.model.init(&device) {
@@ -149,6 +158,11 @@ impl Train {
             }
         };
         let trainer = Trainer::new(&config, &dataset, &device)?;
+        tell_skipped(&dataset);
+        if config.data.sizing != Sizing::Fixed {
+            let [height, width] = config.data.size;
+            crate::say(format_args!("images of mixed sizes: {}, {height}×{width}", config.data.sizing));
+        }
         crate::say(format_args!("run {}", run.path().display()));
         let summary = trainer.run(&run, &mut Display::new()).map_err(|e| {
             advise(e, &format!("when that is mended, go on with `njet train --resume {}`", run.path().display()))
@@ -163,8 +177,9 @@ impl Train {
         report(self.json, &result, text)
     }
 
-    fn config(&self, dataset: &data::Dataset) -> RunConfig {
+    fn config(&self, dataset: &data::Dataset) -> Result<RunConfig> {
         let mut config = RunConfig::new(dataset, self.arch);
+        config.data = sized(config.data, dataset, self.sizing, self.size)?;
         let sgd = self.optimizer == "sgd";
         config.epochs = self.epochs;
         config.batch_size = self.batch_size;
@@ -187,7 +202,7 @@ impl Train {
         config.schedule.gamma = self.step_factor;
         config.augment.shift = self.shift;
         config.augment.flip = self.flip;
-        config
+        Ok(config)
     }
 }
 
@@ -203,8 +218,47 @@ fn advise(error: TrainingError, advice: &str) -> anyhow::Error {
     }
 }
 
-/// A directory by its full path, so that the run can be resumed from anywhere; a name as it is.
+/// The settings of a run with another sizing or size.
+pub(super) fn sized(
+    mut data: DataConfig,
+    dataset: &data::Dataset,
+    sizing: Option<Sizing>,
+    size: Option<usize>,
+) -> Result<DataConfig> {
+    if let Some(sizing) = sizing {
+        data = data.with_sizing(sizing, dataset);
+    }
+    if let Some(size) = size {
+        if data.sizing == Sizing::Fixed {
+            let message = "`--size` has no meaning for images that stay as they are: give `--sizing letterbox`, \
+                `--sizing random-resized-crop` or `--sizing group` with it";
+            return Err(Usage(anyhow!(message)).into());
+        }
+        data.size = [size, size];
+    }
+    Ok(data)
+}
+
+/// Tells what was left out of the images.
+pub(super) fn tell_skipped(dataset: &data::Dataset) {
+    let skipped: usize = [&dataset.train, &dataset.test]
+        .into_iter()
+        .map(|samples| if let Samples::Files(files) = samples { files.skipped().len() } else { 0 })
+        .sum();
+    if skipped > 0 {
+        let files = if skipped == 1 { "file was" } else { "files were" };
+        let name = &dataset.name;
+        crate::say(format_args!("{} {files} skipped: `njet data info {name}` names them", grouped(skipped as u64)));
+    }
+}
+
+/// A directory by its full path, so that the run can be resumed from anywhere; a name as it is. The base of a multi-size
+/// set likewise.
 fn source(name: &str) -> Result<String> {
+    if name.starts_with(MULTI_SIZE_PREFIX) {
+        let set: MultiSize = name.parse().map_err(usage)?;
+        return Ok(MultiSize { base: source(&set.base)?, ..set }.to_string());
+    }
     let known = data::sources().iter().any(|source| source.name == name);
     if known || !Path::new(name).is_dir() {
         return Ok(name.to_owned());

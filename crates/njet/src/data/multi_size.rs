@@ -68,7 +68,7 @@ pub struct MultiSize {
     pub base: String,
     /// Which factors occur.
     pub form: Form,
-    /// Rows and columns of an image. `None`: as many as the largest object has.
+    /// Rows and columns of an image. `None`: as many as the largest object has, in every form.
     pub canvas: Option<usize>,
     /// The least factor.
     pub smallest: f64,
@@ -145,27 +145,27 @@ impl MultiSize {
     fn layout(&self, base: &Dataset) -> Result<Layout, DataError> {
         let sides = [&base.train, &base.test].into_iter().filter_map(Samples::extents);
         let side = sides.flat_map(|extents| extents.greatest).max().unwrap_or(1);
-        let smallest = self.smallest;
-        let largest = match (self.form, self.largest, self.canvas) {
-            (Form::OneSize, ..) => 1.0,
-            (_, Some(largest), _) => largest,
-            (_, None, Some(canvas)) => (canvas as f64 / side as f64).min(4.0),
-            (_, None, None) => 4.0,
-        };
-        let smallest = if self.form == Form::OneSize { 1.0 } else { smallest };
-        let range = format!("sizes from {smallest} to {largest} times the object's");
+        let (smallest, one_size) = (self.smallest, self.form == Form::OneSize);
+        let largest = self.largest.unwrap_or_else(|| {
+            let room = self.canvas.map_or(f64::INFINITY, |canvas| canvas as f64 / side as f64);
+            room.min(4.0).max(smallest)
+        });
         if !(smallest > 0.0 && smallest <= largest && largest <= 1000.0) {
-            let advice = "`smallest` must be above 0 and at most `largest`, which may be 1000 at most";
-            return Err(self.refused(&format!("{range}: {advice}")));
+            return Err(self.refused(&format!(
+                "sizes from {smallest} to {largest} times the object's: `smallest` must be above 0 and at most \
+                 `largest`, which may be 1000 at most"
+            )));
         }
+        // The forms of one range share a canvas, so that they can be compared.
+        let canvas = self.canvas.unwrap_or_else(|| scaled(side, largest.max(1.0)));
+        let (smallest, largest) = if one_size { (1.0, 1.0) } else { (smallest, largest) };
         let needed = scaled(side, largest);
-        let canvas = self.canvas.unwrap_or(needed);
         if canvas < needed {
             let most = canvas as f64 / side as f64;
-            let advice = format!("give canvas={needed} or more, or largest={most:.2} or less");
-            let advice = if self.form == Form::OneSize { format!("give canvas={needed} or more") } else { advice };
+            let or_less = if most < smallest { String::new() } else { format!(", or largest={most:.2} or less") };
             return Err(self.refused(&format!(
-                "objects of {side} pixels at {largest} times their size do not fit on a canvas of {canvas}: {advice}"
+                "objects of {side} pixels at {largest} times their size do not fit on a canvas of {canvas}: give \
+                 canvas={needed} or more{or_less}"
             )));
         }
         let image = canvas.checked_mul(canvas).and_then(|n| n.checked_mul(base.train.channels()));
@@ -433,7 +433,8 @@ mod tests {
         let canvas = |options: &str| set(options).generate(&base).unwrap().train.shape().unwrap()[1];
         assert_eq!(canvas(""), 32);
         assert_eq!(canvas("largest=2"), 16);
-        assert_eq!(canvas("form=one-size"), 8);
+        assert_eq!(canvas("form=one-size"), 32, "as large as that of the other forms");
+        assert_eq!(canvas("form=one-size&largest=0.5"), 8);
         assert_eq!(set("canvas=20").layout(&base).unwrap().largest, 2.5);
         assert_eq!(set("canvas=100").layout(&base).unwrap().largest, 4.0);
     }
@@ -470,6 +471,8 @@ mod tests {
         assert!(message.contains("do not fit on a canvas of 20: give canvas=32 or more, or largest=2.50"), "{message}");
         let message = generate("canvas=4&form=one-size");
         assert!(message.contains("give canvas=8 or more") && !message.contains("largest=0"), "{message}");
+        let message = generate("canvas=3");
+        assert!(message.contains("at 0.5 times") && message.contains("canvas=4 or more"), "{message}");
         assert!(generate("smallest=3&largest=2").contains("at most `largest`"));
         assert!(generate("canvas=32768").contains("GiB of memory"), "{}", generate("canvas=32768"));
         let nested = MultiSize::new("multi-size:base").load().unwrap_err().to_string();

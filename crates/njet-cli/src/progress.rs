@@ -1,7 +1,8 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
-use njet::training::{EpochRecord, Observer, Progress, RunConfig};
+use njet::layer::{Bound, SigmaBounds};
+use njet::training::{BoundScale, EpochRecord, Observer, Progress, RunConfig};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -81,7 +82,7 @@ impl Observer for Display {
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         self.clear();
         write(&format!(
-            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s\n",
+            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s{}\n",
             record.epoch,
             self.epochs,
             record.train_loss,
@@ -89,11 +90,39 @@ impl Observer for Display {
             100.0 * record.val_accuracy,
             if best { " (best)" } else { "" },
             record.seconds,
+            waiting(record.waiting),
         ));
         if !record.sigma.is_empty() {
             write(&format!("    {}\n", scales(record)));
         }
     }
+
+    fn at_bounds(&mut self, _epoch: usize, scales: &[BoundScale]) {
+        write(&format!("{}\n", at_bounds(scales)));
+    }
+}
+
+/// What is said of scales at their bounds: a few by name, and what to do.
+fn at_bounds(scales: &[BoundScale]) -> String {
+    const NAMED: usize = 3;
+    let name = |scale: &BoundScale| {
+        let end = if scale.scale.bound == Bound::Upper { "upper" } else { "lower" };
+        format!("{} at its {end} bound ({:.3} px)", scale.layer, scale.scale.sigma)
+    };
+    let mut text: Vec<String> = scales.iter().take(NAMED).map(name).collect();
+    if scales.len() > NAMED {
+        text.push(format!("and {} more", scales.len() - NAMED));
+    }
+    let SigmaBounds { min, max } = scales[0].bounds;
+    let wider = if scales[0].scale.bound == Bound::Upper {
+        format!("{min},{}", 2.0 * max)
+    } else {
+        format!("{},{max}", 0.5 * min)
+    };
+    format!(
+        "    σ: {}; let it go on with --sigma-bounds {wider}, or hold it back with --sigma-prior 0.01",
+        text.join(", ")
+    )
 }
 
 /// How far a list of pieces of work is, on standard error.
@@ -140,6 +169,14 @@ impl Drop for Pieces {
     }
 }
 
+/// Part of an epoch spent waiting for images that is worth a word.
+const LONG_WAIT: f64 = 0.05;
+
+/// What is said of a wait, if anything.
+fn waiting(part: f64) -> String {
+    if part > LONG_WAIT { format!("  ({:.0} % of it waiting for images)", 100.0 * part) } else { String::new() }
+}
+
 /// `σ  layer1 1.21 (11×11)  layer2 …`, or the range where the layers are many.
 fn scales(record: &EpochRecord) -> String {
     if record.sigma.len() > MOST_SCALES {
@@ -170,6 +207,11 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_long_waits_are_told() {
+        assert_eq!([0.0, 0.05, 0.123].map(waiting), ["", "", "  (12 % of it waiting for images)"]);
+    }
 
     #[test]
     fn durations() {

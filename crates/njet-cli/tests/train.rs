@@ -50,6 +50,7 @@ fn metrics_have_a_line_for_each_epoch() {
     for (line, epoch) in metrics.iter().zip(1..) {
         assert_eq!(line["epoch"], epoch);
         has_keys(line, &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "sigma", "kernel", "seconds"]);
+        is_fraction(&line["waiting"]);
         is_fraction(&line["train_accuracy"]);
         is_fraction(&line["val_accuracy"]);
         assert!(line["seconds"].as_f64().unwrap() > 0.0);

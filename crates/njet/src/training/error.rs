@@ -52,6 +52,20 @@ pub enum TrainingError {
         /// Columns.
         width: usize,
     },
+    /// Images of several sizes, and no choice what to do about it.
+    #[error(
+        "the images of {data} have sizes from {} to {} pixels: choose what to do with `--sizing letterbox`, `--sizing random-resized-crop` or `--sizing group`",
+        by(least),
+        by(greatest)
+    )]
+    MixedSizes {
+        /// Name of the data.
+        data: String,
+        /// Least rows and columns.
+        least: [usize; 2],
+        /// Greatest rows and columns.
+        greatest: [usize; 2],
+    },
     /// The images are not those that the run was started with.
     #[error(
         "the images of {data} are not those that the run was started with: their size, mean or deviation is another; bring them back, or train a new run"
@@ -154,6 +168,10 @@ pub enum TrainingError {
         /// From 1.
         step: usize,
     },
+}
+
+fn by([height, width]: &[usize; 2]) -> String {
+    format!("{height}×{width}")
 }
 
 impl TrainingError {

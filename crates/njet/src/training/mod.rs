@@ -25,6 +25,7 @@ mod config;
 mod error;
 mod evaluate;
 mod optimizer;
+mod prior;
 mod run;
 mod trainer;
 
@@ -36,4 +37,4 @@ pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::optimizer;
 pub use run::{RunDirectory, load_model};
-pub use trainer::{EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};
+pub use trainer::{BoundScale, EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};

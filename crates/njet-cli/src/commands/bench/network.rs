@@ -48,6 +48,8 @@ pub fn measure(case: &NetworkCase, runs: Runs, fresh: bool) -> Result<NetworkTim
             sigma_lr: LEARNING_RATE,
             weight_decay: 5e-4,
             momentum: 0.9,
+            sigma_prior: 0.0,
+            sigma_prior_at: None,
         },
         &model,
     );

@@ -146,7 +146,7 @@ mod tests {
                     let x = Tensor::<4>::random([2, inputs, height, width], Distribution::Uniform(1.0, 2.0), &device);
                     let y = unit.forward(blocks, x.clone());
                     // `Same` puts the first of an even number of N-jet outputs on the second pixel.
-                    let first = |pixels: usize| isize::from(layer == LayerKind::Njet && pixels % 2 == 0);
+                    let first = |pixels: usize| isize::from(layer == LayerKind::Njet && pixels.is_multiple_of(2));
                     let every = |pixels| Slice::new(first(pixels), None, 2);
                     let sampled = x.slice([Slice::full(), Slice::full(), every(height), every(width)]);
                     let kept = y.clone().slice_dim(1, 0..inputs);

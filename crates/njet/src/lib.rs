@@ -31,6 +31,7 @@ pub mod models;
 pub mod training;
 
 pub use layer::{
-    Initializer, LayerError, NJetConv2d, NJetConv2dConfig, NearestRule, PaddingMode, SigmaBounds, SigmaSharing, Stride,
+    Initializer, LayerError, NJetConv2d, NJetConv2dConfig, NJetConvTranspose2d, NJetConvTranspose2dConfig, NearestRule,
+    PaddingMode, SigmaBounds, SigmaSharing, Stride,
 };
 pub use njet_basis::Discretisation;

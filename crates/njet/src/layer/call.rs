@@ -47,6 +47,16 @@ pub enum CallError {
     /// A stride that is none.
     #[error("{0}")]
     Stride(String),
+    /// The input of a transposed layer is not what its convolution would make of the output.
+    #[error("the layer would make {expected:?} pixels of {size:?}, so it cannot make those of {got:?}")]
+    Transposed {
+        /// The output.
+        size: [usize; 2],
+        /// What the convolution makes of it.
+        expected: [usize; 2],
+        /// The input.
+        got: [usize; 2],
+    },
     /// A stride that does not go with the padding.
     #[error(
         "a real stride puts its outputs about the centre of the image, so the padding can only be `Same`, not {padding}"
@@ -70,8 +80,10 @@ pub enum CallError {
 /// What a call of the layer computes, beside its tensors.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Of the engine: the image with its border, where that is not zeros.
+    /// Of the engine: the image with its border, where that is not zeros. Of a transposed layer: of the convolution whose
+    /// adjoint it is.
     pub(crate) geometry: Geometry,
+    pub(crate) transposed: bool,
     pub(crate) taps: Arc<TapArrays>,
     /// The image's own size,
     pub(crate) size: [usize; 2],
@@ -201,6 +213,33 @@ impl Settings {
     /// # Errors
     /// σ, order or extent out of range; shapes that do not fit; a stride that is none.
     pub fn call(&self, input: [usize; 4], channels_out: usize) -> Result<Call, CallError> {
+        self.call_for(input, channels_out, None)
+    }
+
+    /// The call of the transposed layer: from `input` `[batch, channels, height, width]` to `channels_out` channels of
+    /// `size`. These are the settings of the convolution whose adjoint it is; the taps are those of the convolution times
+    /// the distance between its outputs along each axis, so that a constant stays about what it is.
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call); an output whose convolution is not of the input's size.
+    pub fn transposed_call(&self, input: [usize; 4], channels_out: usize, size: [usize; 2]) -> Result<Call, CallError> {
+        let [batch, channels_in, height, width] = input;
+        let mut call = self.call_for([batch, channels_out, size[0], size[1]], channels_in, Some([height, width]))?;
+        let expected = [call.geometry.y().output(), call.geometry.x().output()];
+        if expected != [height, width] {
+            return Err(CallError::Transposed { size, expected, got: [height, width] });
+        }
+        call.transposed = true;
+        Ok(call)
+    }
+
+    /// `transposed_from`: the outputs of a convolution that is used the other way.
+    fn call_for(
+        &self,
+        input: [usize; 4],
+        channels_out: usize,
+        transposed_from: Option<[usize; 2]>,
+    ) -> Result<Call, CallError> {
         let [batch, channels_in, height, width] = input;
         self.check_scales()?;
         if let Some(problem) = self.stride.problem() {
@@ -217,7 +256,7 @@ impl Settings {
         let channels = Channels { batch, channels_in, channels_out, groups: self.groups, order: self.order };
         let real = |step: &Step| matches!(step, Step::Real { factor, .. } if *factor != 1.0);
         if steps.iter().any(real) {
-            return self.centred_call(channels, size, axes, steps);
+            return self.centred_call(channels, size, axes, steps, transposed_from);
         }
         let border = self.padding_mode.border();
         let whole = steps.map(|step| if let Step::Whole(stride) = step { stride } else { 1 });
@@ -233,7 +272,12 @@ impl Settings {
         let Channels { groups, order, .. } = channels;
         let (y, x) = (axis(0), axis(1));
         let geometry = Geometry::new(GeometryConfig { batch, channels_in, channels_out, groups, order, y, x })?;
-        let arrays = axes.map(|scales| scales.regular(self));
+        let mut arrays = axes.map(|scales| scales.regular(self));
+        if transposed_from.is_some() {
+            for (a, (values, tangents)) in arrays.iter_mut().enumerate() {
+                scale(values, tangents, whole[a] as f64, [0.0; 2]);
+            }
+        }
         let chain = self.chain(sets, None);
         Ok(self.finish(geometry, arrays, chain, size, border.map(|border| (border, extended)), zeros, whole))
     }
@@ -245,6 +289,7 @@ impl Settings {
         size: [usize; 2],
         axes: [AxisScales; 2],
         steps: [Step; 2],
+        transposed_from: Option<[usize; 2]>,
     ) -> Result<Call, CallError> {
         if !matches!(self.padding, PaddingConfig2d::Same) {
             return Err(CallError::Padding { padding: format!("{:?}", self.padding) });
@@ -259,7 +304,7 @@ impl Settings {
         let extended = [0, 1].map(|a| if border.is_some() { [axes[a].radius() + 1; 2].into() } else { (0, 0) });
         let axis = |a: usize| CentredAxis {
             input: size[a] + extended[a].0 + extended[a].1,
-            output: outputs(size[a], steps[a].0),
+            output: transposed_from.map_or_else(|| outputs(size[a], steps[a].0), |from| from[a]),
             radius: axes[a].radius(),
             factor: steps[a].0,
         };
@@ -273,6 +318,13 @@ impl Settings {
             let positions: Vec<(isize, f64)> = grids[a].positions().collect();
             let middle = 0.5 * (positions.len() as f64 - 1.0);
             arrays[a] = axes[a].positioned(self, &positions, |o| o as f64 - middle, follows[a])?;
+        }
+        if transposed_from.is_some() {
+            for (a, (values, tangents)) in arrays.iter_mut().enumerate() {
+                // The factor itself moves with σ: in the only array of a single scale, else in the second.
+                let by_factor = if sets == 1 { [follows[a], 0.0] } else { [0.0, 1.0] };
+                scale(values, tangents, steps[a].0, by_factor);
+            }
         }
         let moving = follows.iter().any(|&by_sigma| by_sigma > 0.0) && sets > 1;
         if !moving {
@@ -322,6 +374,7 @@ impl Settings {
         };
         Call {
             geometry: geometry.with_sharing(self.sharing.into()),
+            transposed: false,
             taps: Arc::new(taps),
             size,
             border,
@@ -330,6 +383,14 @@ impl Settings {
             band_limit: self.band_limit,
         }
     }
+}
+
+/// Multiplies taps by `factor`, which each array of derivatives knows as `d_factor`.
+fn scale(values: &mut [f64], tangents: &mut [f64], factor: f64, d_factor: [f64; 2]) {
+    for (array, d_factor) in tangents.chunks_exact_mut(values.len()).zip(d_factor) {
+        array.iter_mut().zip(&*values).for_each(|(d, value)| *d = factor * *d + d_factor * value);
+    }
+    values.iter_mut().for_each(|value| *value *= factor);
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -37,6 +37,9 @@ pub(super) fn compose(
     call: &Call,
 ) -> Tensor<4> {
     let filters = Filters::new(&log2_sigma, call);
+    if call.transposed {
+        return transposed(x, alpha, bias, &filters);
+    }
     let x = bordered(x, call);
     match call.geometry.sharing() {
         Sharing::Output => mix_then_filter(x, alpha, bias, &filters),
@@ -107,6 +110,52 @@ fn mix_then_filter(x: Tensor<4>, alpha: Tensor<3>, bias: Option<Tensor<1>>, filt
     }
 }
 
+/// The adjoint of the convolution, along each axis by the transposed matrices.
+fn transposed(x: Tensor<4>, alpha: Tensor<3>, bias: Option<Tensor<1>>, filters: &Filters<'_>) -> Tensor<4> {
+    let geometry = &filters.call.geometry;
+    let ([batch, channels_in, height, width], [_, group_out, basis]) = (x.dims(), alpha.dims());
+    let channels_out = geometry.channels_in();
+    let (groups, group_in) = (channels_out / group_out, channels_in / (channels_out / group_out));
+    let sharing = geometry.sharing();
+    let orders = filters.orders;
+    // B planes for every output channel; where each input channel has filters of its own, these come first instead.
+    let along = |plane: Tensor<4>, axis: usize, n: usize, sets: &[i64]| {
+        let filtered = filters.adjoint(plane, axis, n, sets);
+        let [batch, channels, _, height, width] = filtered.dims();
+        filtered.reshape([batch, channels, height, width])
+    };
+    let mix = |planes: Tensor<4>, alpha: Tensor<3>, basis: usize| {
+        // `[channels_in, channels_out / groups, basis]` to `[channels_out · basis, channels_in / groups]`.
+        let weights = alpha.reshape([groups, group_in, group_out * basis]).swap_dims(1, 2);
+        let weights = weights.reshape([channels_out * basis, group_in, 1, 1]);
+        conv2d(planes, weights, None, ConvOptions::new([1, 1], [0, 0], [1, 1], groups))
+    };
+    let jet = (0..orders).flat_map(|j| (0..orders - j).map(move |i| (i, j)));
+    let y = if sharing == Sharing::Output {
+        // Of the convolution: the input channels here.
+        let sets: Vec<i64> = (0..channels_in as i64).collect();
+        let terms = jet.map(|(i, j)| {
+            let b = JetIndex { y: i, x: j }.position();
+            let filtered = along(along(x.clone(), 0, i, &sets), 1, j, &sets);
+            mix(filtered, alpha.clone().slice_dim(2, b..b + 1), 1)
+        });
+        terms.reduce(|sum, term| sum + term).expect("an order")
+    } else {
+        let sets: Vec<i64> = (0..channels_out).map(|c| geometry.set_of_input(c) as i64).collect();
+        let planes = mix(x, alpha, basis).reshape([batch, channels_out, basis, height, width]);
+        let terms = jet.map(|(i, j)| {
+            let b = JetIndex { y: i, x: j }.position();
+            let plane = planes.clone().slice_dim(2, b..b + 1).reshape([batch, channels_out, height, width]);
+            along(along(plane, 0, i, &sets), 1, j, &sets)
+        });
+        terms.reduce(|sum, term| sum + term).expect("an order")
+    };
+    match bias {
+        Some(bias) => y + bias.reshape([1, channels_out, 1, 1]),
+        None => y,
+    }
+}
+
 /// The taps of a call and how they depend on the parameters.
 struct Filters<'a> {
     call: &'a Call,
@@ -161,10 +210,35 @@ impl<'a> Filters<'a> {
     /// filtered image; through the taps' own gradients f32 loses more of it to cancellation (3.6e-5 on a reference
     /// file, against less than 1e-5).
     fn along(&self, x: Tensor<4>, axis: usize, orders: Range<usize>, sets: &[i64]) -> Tensor<5> {
+        self.by_channel(x, axis, orders, sets, Self::filter)
+    }
+
+    /// The adjoint of [`along`](Self::along), for one order.
+    fn adjoint(&self, x: Tensor<4>, axis: usize, order: usize, sets: &[i64]) -> Tensor<5> {
+        self.by_channel(x, axis, order..order + 1, sets, |filters, x, axis, taps| {
+            let geometry = &filters.call.geometry;
+            let grid = if axis == 0 { geometry.y() } else { geometry.x() };
+            let [batch, channels, ..] = x.dims();
+            let matrix = matrices(&grid, geometry.is_centred(), taps);
+            let matrix = matrix.reshape([1, channels, grid.output(), grid.input()]);
+            let filtered = if axis == 0 { matrix.swap_dims(2, 3).matmul(x) } else { x.matmul(matrix) };
+            let [_, _, height, width] = filtered.dims();
+            filtered.reshape([batch, channels, 1, height, width])
+        })
+    }
+
+    fn by_channel(
+        &self,
+        x: Tensor<4>,
+        axis: usize,
+        orders: Range<usize>,
+        sets: &[i64],
+        apply: impl Fn(&Self, Tensor<4>, usize, Tensor<3>) -> Tensor<5>,
+    ) -> Tensor<5> {
         let channels = sets.len();
         let sets = Tensor::<1, Int>::from_data(TensorData::new(sets.to_vec(), [channels]), &x.device());
         let filter = |x: Tensor<4>, taps: &Tensor<3>| {
-            self.filter(x, axis, taps.clone().select(0, sets.clone()).slice_dim(1, orders.clone()))
+            apply(self, x, axis, taps.clone().select(0, sets.clone()).slice_dim(1, orders.clone()))
         };
         let mut filtered = filter(x.clone(), &self.values[axis]);
         for (taps, zero) in &self.tangents[axis] {
@@ -182,7 +256,7 @@ impl<'a> Filters<'a> {
         let [_, orders, _] = taps.dims();
         let side = grid.taps();
         if geometry.is_centred() {
-            let matrices = matrices(&grid, taps);
+            let matrices = matrices(&grid, true, taps);
             let filtered: Vec<Tensor<5>> = (0..orders)
                 .map(|n| {
                     let matrix = matrices.clone().slice_dim(1, n..n + 1);
@@ -213,18 +287,19 @@ impl<'a> Filters<'a> {
     }
 }
 
-/// Taps `[channels, orders, outputs · (2R + 1)]` as matrices `[channels, orders, outputs, inputs]`.
-fn matrices(grid: &Axis, taps: Tensor<3>) -> Tensor<4> {
+/// Taps `[channels, orders, 2R + 1]`, or `[channels, orders, outputs · (2R + 1)]` where each output has its own, as
+/// matrices `[channels, orders, outputs, inputs]`.
+fn matrices(grid: &Axis, own: bool, taps: Tensor<3>) -> Tensor<4> {
     let [channels, orders, _] = taps.dims();
     let (inputs, outputs, side) = (grid.input(), grid.output(), grid.taps());
     let radius = (side / 2) as isize;
     // Each element of a matrix from its tap, those beyond the taps from a zero put after them.
-    let zero = (outputs * side) as i64;
+    let zero = if own { outputs * side } else { side } as i64;
     let mut places = vec![zero; outputs * inputs];
     for (o, (nearest, _)) in grid.positions().enumerate() {
         for t in 0..side as isize {
             if let Some(input) = usize::try_from(nearest - radius + t).ok().filter(|&input| input < inputs) {
-                places[o * inputs + input] = (o * side) as i64 + t as i64;
+                places[o * inputs + input] = if own { (o * side) as i64 } else { 0 } + t as i64;
             }
         }
     }

@@ -100,6 +100,11 @@ pub enum LayerError {
         /// The upper one, in pixels.
         max: f64,
     },
+    /// The published stride has no transpose.
+    #[error(
+        "the nearest-neighbour stride is for comparison of convolutions: a transposed layer takes a fixed, real or safe one"
+    )]
+    NearestTransposed,
     /// Safe subsampling cannot have taps between pixels of this discretisation.
     #[error("{0}")]
     Discretisation(BasisError),
@@ -169,6 +174,11 @@ impl NJetConv2dConfig {
     /// Order above 10, σ or extent not positive and finite, bounds that are no interval, channels that the groups do not
     /// divide, a stride of zero.
     pub fn try_init(&self, device: &Device) -> Result<NJetConv2d, LayerError> {
+        self.init_with_fan_in(self.channels[0], device)
+    }
+
+    /// With coefficients drawn as if the sums went over so many channels: those of a transposed layer go over the outputs.
+    pub(super) fn init_with_fan_in(&self, fan_in: usize, device: &Device) -> Result<NJetConv2d, LayerError> {
         let [channels_in, channels_out] = self.channels;
         let settings = self.settings();
         settings.check_scales()?;
@@ -186,7 +196,7 @@ impl NJetConv2dConfig {
             &njet_basis::TapSpec::new(self.sigma, self.extent, self.order).with_discretisation(self.discretisation),
         )?;
         let shape = [channels_out, channels_in / self.groups, geometry.basis()];
-        let std = self.initializer.deviations(&taps, channels_in, self.groups);
+        let std = self.initializer.deviations(&taps, fan_in, self.groups);
         let alpha = initial_alpha(shape, std, device);
         let bounds = self.widened();
         let parameters = vec![bounds.parameter(self.sigma) as f32; settings.scales.len()];

@@ -131,6 +131,9 @@ fn bordered<'a, T: Real>(x: &'a [T], call: &Call) -> Cow<'a, [T]> {
 }
 
 fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
+    if call.transposed {
+        return transposed::<T>(x, alpha, bias, call);
+    }
     let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
     let taps = Rounded::<T>::new(&call.taps.values);
     let arguments = Forward {
@@ -145,6 +148,79 @@ fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTenso
     FlexTensor::from_data(TensorData::new(y, shape))
 }
 
+/// The adjoint of the convolution: what its backward pass makes of the gradient of its output.
+fn transposed<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
+    let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
+    let geometry = &call.geometry;
+    let taps = Rounded::<T>::new(&call.taps.values);
+    let arguments = BackwardCall {
+        taps: taps.taps(),
+        d_taps: None,
+        alpha: T::slice(&alpha),
+        // Not read where only its own gradient is wanted.
+        x: &vec![T::ZERO; geometry.input_len()],
+        grad_y: T::slice(&x),
+        wanted: Wanted { x: true, alpha: false, bias: false, sigma: false },
+    };
+    let gradients = engine::backward(geometry, &arguments, options(call))
+        .unwrap_or_else(|error| panic!("transposed N-jet layer: {error}"));
+    let mut y = gradients.x.expect("it was wanted");
+    if let Some(bias) = &bias {
+        let pixels = call.size[0] * call.size[1];
+        for (plane, &bias) in y.chunks_exact_mut(pixels).zip(T::slice(bias).iter().cycle()) {
+            plane.iter_mut().for_each(|y| *y += bias);
+        }
+    }
+    FlexTensor::from_data(TensorData::new(y, [x.shape()[0], geometry.channels_in(), call.size[0], call.size[1]]))
+}
+
+/// Gradients of the adjoint: ⟨u, Tᵀx⟩ = ⟨Tu, x⟩, so x has the convolution of u as its gradient, and for α and σ the two
+/// change places.
+fn transposed_backward<T: Float>(
+    x: &FlexTensor,
+    alpha: &FlexTensor,
+    grad_y: &FlexTensor,
+    wanted: Wanted,
+    call: &Call,
+) -> [Option<FlexTensor>; 4] {
+    let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
+    let geometry = &call.geometry;
+    let (taps, d_taps) = (Rounded::<T>::new(&call.taps.values), Rounded::<T>::new(&call.taps.tangents));
+    let fail = |error| -> ! { panic!("transposed N-jet layer: {error}") };
+    let by_x = wanted.x.then(|| {
+        let arguments = Forward { taps: taps.taps(), alpha: T::slice(&alpha), bias: None, x: T::slice(&grad_y) };
+        engine::forward(geometry, &arguments, options(call)).unwrap_or_else(|error| fail(error))
+    });
+    let arguments = BackwardCall {
+        taps: taps.taps(),
+        d_taps: Some(d_taps.taps()),
+        alpha: T::slice(&alpha),
+        x: T::slice(&grad_y),
+        grad_y: T::slice(&x),
+        wanted: Wanted { x: false, bias: false, ..wanted },
+    };
+    let gradients = engine::backward(geometry, &arguments, options(call)).unwrap_or_else(|error| fail(error));
+    let by_bias = wanted.bias.then(|| {
+        let (channels, pixels) = (geometry.channels_in(), call.size[0] * call.size[1]);
+        let mut sums = vec![0.0; channels];
+        for (plane, channel) in T::slice(&grad_y).chunks_exact(pixels).zip((0..channels).cycle()) {
+            sums[channel] += plane.iter().map(|g| g.to_f64()).sum::<f64>();
+        }
+        cast::<T>(&sums)
+    });
+    let like = |values: Vec<T>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
+    let vector = |values: Vec<T>| {
+        let len = values.len();
+        FlexTensor::from_data(TensorData::new(values, [len]))
+    };
+    [
+        by_x.map(|g| like(g, &x)),
+        gradients.alpha.map(|g| like(g, &alpha)),
+        gradients.sigma.map(|sums| vector(cast(&call.taps.by_parameter(&sums)))),
+        by_bias.map(vector),
+    ]
+}
+
 fn backward<T: Float>(
     x: &FlexTensor,
     alpha: &FlexTensor,
@@ -152,6 +228,9 @@ fn backward<T: Float>(
     wanted: Wanted,
     call: &Call,
 ) -> [Option<FlexTensor>; 4] {
+    if call.transposed {
+        return transposed_backward::<T>(x, alpha, grad_y, wanted, call);
+    }
     let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
     let (taps, d_taps) = (Rounded::<T>::new(&call.taps.values), Rounded::<T>::new(&call.taps.tangents));
     let arguments = BackwardCall {

@@ -11,6 +11,7 @@ mod padding;
 mod sample;
 mod sigma;
 mod stride;
+mod transpose;
 
 pub use call::{Call, CallError, Settings};
 pub use composed::njet_conv2d_composed;
@@ -20,3 +21,4 @@ pub use initializer::Initializer;
 pub use padding::PaddingMode;
 pub use sigma::{Bound, Scale, SharingError, SigmaBounds, SigmaSharing};
 pub use stride::{NearestRule, SMOOTH_EXTENT, Stride};
+pub use transpose::{NJetConvTranspose2d, NJetConvTranspose2dConfig, njet_conv_transpose2d};

@@ -101,6 +101,18 @@ fn images_of_one_size_have_a_shape() {
     assert_eq!(set.summary().shape, Some([1, 4, 6]));
 }
 
+/// One coloured image among the test images: the model needs three channels, and so has a set made of these.
+#[test]
+fn colours_of_either_part_count() {
+    let folder = Folder::new();
+    folder.png("train/a/x", [2, 2], [9; 3]);
+    folder.png("test/a/x", [2, 2], [90, 0, 0]);
+    let set = folder.load().unwrap();
+    assert_eq!((set.train.channels(), set.channels(), set.summary().channels), (1, 3, 3));
+    let made = data::MultiSize::new("x").generate(&set).unwrap();
+    assert_eq!((made.train.shape(), made.test.shape()), (Some([3, 8, 8]), Some([3, 8, 8])));
+}
+
 #[test]
 fn each_image_counts_the_same_in_the_normalisation() {
     let folder = Folder::new();

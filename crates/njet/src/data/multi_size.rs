@@ -168,7 +168,7 @@ impl MultiSize {
                  canvas={needed} or more{or_less}"
             )));
         }
-        let image = canvas.checked_mul(canvas).and_then(|n| n.checked_mul(base.train.channels()));
+        let image = canvas.checked_mul(canvas).and_then(|n| n.checked_mul(base.channels()));
         let all = image.and_then(|n| n.checked_mul(base.train.len() + base.test.len()));
         if all.is_none_or(|bytes| bytes > MOST_BYTES) {
             return Err(self.refused(&format!(
@@ -177,11 +177,11 @@ impl MultiSize {
                 MOST_BYTES >> 30,
             )));
         }
-        Ok(Layout { canvas, smallest, largest })
+        Ok(Layout { canvas, channels: base.channels(), smallest, largest })
     }
 
     fn part(&self, layout: &Layout, part: Part, samples: &Samples) -> Result<ImageSet, DataError> {
-        let (canvas, channels) = (layout.canvas, samples.channels());
+        let Layout { canvas, channels, .. } = *layout;
         let image_len = channels * canvas * canvas;
         let mut images = vec![0; samples.len() * image_len];
         // Each image depends on its number alone, so the cut among threads does not matter.
@@ -213,6 +213,7 @@ impl MultiSize {
 #[derive(Debug, Clone, Copy)]
 struct Layout {
     canvas: usize,
+    channels: usize,
     smallest: f64,
     largest: f64,
 }

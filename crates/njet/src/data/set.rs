@@ -152,6 +152,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Channels of a model for these images: 3 where any has colours, 1 where all are grey.
+    pub fn channels(&self) -> usize {
+        self.train.channels().max(self.test.channels())
+    }
+
     /// Counts, shape and statistics, as `njet data info` shows them.
     ///
     /// ```

@@ -48,7 +48,7 @@ impl Summary {
         Self {
             name: set.name.clone(),
             classes: set.classes.clone(),
-            channels: train.channels(),
+            channels: set.channels(),
             shape: train.shape().filter(|shape| test.is_empty() || test.shape() == Some(*shape)),
             train: PartSummary::of(train, set.classes.len()),
             test: PartSummary::of(test, set.classes.len()),

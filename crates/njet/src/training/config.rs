@@ -192,7 +192,7 @@ impl RunConfig {
     /// AdamW and a cosine for eight epochs, batches of 64, shifts of one pixel, a tenth of the training
     /// images for validation.
     pub fn new(dataset: &Dataset, arch: Architecture) -> Self {
-        let channels = dataset.train.channels();
+        let channels = dataset.channels();
         Self {
             task: Task::Classify,
             epochs: 8,

@@ -351,7 +351,7 @@ fn best_of(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
 pub fn check_data(config: &RunConfig, dataset: &Dataset) -> Result<(), TrainingError> {
     let data = || dataset.name.clone();
     let model = &config.model;
-    let (channels, classes) = (dataset.train.channels().max(dataset.test.channels()), dataset.classes.len());
+    let (channels, classes) = (dataset.channels(), dataset.classes.len());
     if model.classes != classes || (model.channels != channels && channels != 1) {
         return Err(TrainingError::Mismatch {
             data: data(),

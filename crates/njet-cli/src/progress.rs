@@ -187,11 +187,21 @@ fn scales(record: &EpochRecord) -> String {
     }
     let mut line = String::from("σ");
     for (layer, sigmas) in &record.sigma {
-        let values: Vec<String> = sigmas.iter().map(|s| format!("{s:.3}")).collect();
         let kernel = record.kernel.get(layer).map_or(String::new(), |[h, w]| format!(" ({h}×{w})"));
-        line += &format!("  {layer} {}{kernel}", values.join(" "));
+        line += &format!("  {layer} {}{kernel}", sigma_range(sigmas));
     }
     line
+}
+
+/// A few scales one by one, many by the smallest and the largest.
+pub fn sigma_range(sigmas: &[f64]) -> String {
+    const FEW: usize = 2;
+    if sigmas.len() <= FEW {
+        return sigmas.iter().map(|s| format!("{s:.3}")).collect::<Vec<_>>().join(" ");
+    }
+    let least = sigmas.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = sigmas.iter().copied().fold(0.0, f64::max);
+    format!("{least:.3} to {most:.3}")
 }
 
 /// `45 s`, `3 min 05 s`, `2 h 10 min`.

@@ -27,6 +27,8 @@ enum Command {
     Inspect(commands::inspect::Inspect),
     /// List the known data, or describe one
     Data(commands::data::Data),
+    /// Decide a claim of the project by runs: a table with mean and deviation, and a verdict
+    Reproduce(commands::reproduce::Reproduce),
     /// Measure the speed of layers and networks on this machine
     Bench(Box<commands::bench::Bench>),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Data(command) => command.run(),
+        Command::Reproduce(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
     match result {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod inspect;
+pub mod reproduce;
 pub mod train;
 
 use crate::Usage;

@@ -36,5 +36,6 @@ pub use config::{
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::optimizer;
+pub(crate) use run::write;
 pub use run::{RunDirectory, load_model};
 pub use trainer::{BoundScale, EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data};

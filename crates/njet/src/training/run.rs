@@ -179,7 +179,7 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// Writes a file whole or not at all: to a temporary file beside it, then renamed.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainingError> {
     let temporary = temporary(path);
     let result = fs::File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;

@@ -35,6 +35,8 @@ enum Command {
     Transfer(commands::transfer::Transfer),
     /// List the known data, or describe one
     Data(commands::data::Data),
+    /// Decide a claim of the project by runs: a table with mean and deviation, and a verdict
+    Reproduce(commands::reproduce::Reproduce),
     /// Measure the speed of layers and networks on this machine
     Bench(Box<commands::bench::Bench>),
 }
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Transfer(command) => command.run(),
         Command::Data(command) => command.run(),
+        Command::Reproduce(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
     match result {

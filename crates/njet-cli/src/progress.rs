@@ -1,6 +1,7 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
+use njet::experiments::{Place, Watcher};
 use njet::layer::{Bound, SigmaBounds};
 use njet::training::{BoundScale, EpochRecord, Observer, Progress, RunConfig};
 use std::io::{IsTerminal, Write};
@@ -125,6 +126,86 @@ fn at_bounds(scales: &[BoundScale]) -> String {
     )
 }
 
+/// The runs of a table on standard error: one line a run, rewritten on a terminal.
+#[derive(Debug)]
+pub struct Session {
+    terminal: bool,
+    start: Instant,
+    last: Instant,
+    /// What is said of the present run: its place and name.
+    name: String,
+    /// Images times epochs of the runs before the present one in this session.
+    before: usize,
+    /// Of the present run.
+    present: usize,
+    /// Of the runs after it.
+    after: usize,
+    /// Images times epochs that the present run had done before this session.
+    skipped: usize,
+}
+
+impl Session {
+    /// For the standard error of this process.
+    pub fn new() -> Self {
+        let now = Instant::now();
+        let terminal = std::io::stderr().is_terminal();
+        Self { terminal, start: now, last: now, name: String::new(), before: 0, present: 0, after: 0, skipped: 0 }
+    }
+
+    fn line(&mut self, text: &str) {
+        if self.terminal {
+            write(&format!("\r\x1b[K{text}"));
+        } else {
+            write(&format!("{text}\n"));
+        }
+    }
+}
+
+impl Watcher for Session {
+    fn cell(&mut self, place: &Place<'_>) {
+        self.before += self.present.saturating_sub(self.skipped);
+        (self.present, self.after, self.skipped) =
+            (if place.finished { 0 } else { place.images }, place.images_after, 0);
+        self.name = format!("{}/{}  {}", place.number, place.of, place.name);
+        let name = if place.finished { format!("{}  is there", self.name) } else { self.name.clone() };
+        self.line(&name);
+    }
+}
+
+impl Observer for Session {
+    fn started(&mut self, config: &RunConfig, _parameters: usize, _images: [usize; 3], done: usize) {
+        self.skipped = self.present / config.epochs * done;
+    }
+
+    fn stepped(&mut self, progress: &Progress) {
+        if self.last.elapsed() < if self.terminal { REDRAW } else { PLAIN } {
+            return;
+        }
+        self.last = Instant::now();
+        let epochs = progress.epoch as f64 - 1.0 + progress.images as f64 / progress.images_per_epoch as f64;
+        let done = self.present as f64 * epochs / progress.epochs as f64;
+        let rate = (self.before as f64 + done - self.skipped as f64) / self.start.elapsed().as_secs_f64();
+        let left = (self.present as f64 - done + self.after as f64) / rate.max(1e-9);
+        let line = format!(
+            "{}  epoch {}/{}  loss {:.3}  about {} left",
+            self.name,
+            progress.epoch,
+            progress.epochs,
+            progress.loss,
+            duration(left)
+        );
+        self.line(&line);
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.terminal {
+            write("\r\x1b[K");
+        }
+    }
+}
+
 /// How far a list of pieces of work is, on standard error.
 #[derive(Debug)]
 pub struct Pieces {
@@ -239,11 +320,21 @@ fn scales(record: &EpochRecord) -> String {
     }
     let mut line = String::from("σ");
     for (layer, sigmas) in &record.sigma {
-        let values: Vec<String> = sigmas.iter().map(|s| format!("{s:.3}")).collect();
         let kernel = record.kernel.get(layer).map_or(String::new(), |[h, w]| format!(" ({h}×{w})"));
-        line += &format!("  {layer} {}{kernel}", values.join(" "));
+        line += &format!("  {layer} {}{kernel}", sigma_range(sigmas));
     }
     line
+}
+
+/// A few scales one by one, many by the smallest and the largest.
+pub fn sigma_range(sigmas: &[f64]) -> String {
+    const FEW: usize = 2;
+    if sigmas.len() <= FEW {
+        return sigmas.iter().map(|s| format!("{s:.3}")).collect::<Vec<_>>().join(" ");
+    }
+    let least = sigmas.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = sigmas.iter().copied().fold(0.0, f64::max);
+    format!("{least:.3} to {most:.3}")
 }
 
 /// `45 s`, `3 min 05 s`, `2 h 10 min`.

@@ -58,6 +58,17 @@ wrong! {
     unknown_layer: "--layer pool" => ["--layer", "unknown layer `pool`", "njet, conv"];
     unknown_discretisation: "--discretisation guess" =>
         ["unknown discretisation `guess`", "normalized-sampled, sampled, integrated, discrete-analogue"];
+    both_sharings: "--sigma-sharing input+output" => ["every pair of channels would need filters of its own"];
+    unknown_sharing: "--sigma-sharing rows" => ["unknown sharing of sigma `rows`", "layer, group, input, output"];
+    bounds_of_one_number: "--sigma-bounds 3" => ["--sigma-bounds", "two numbers with a comma"];
+    bounds_the_wrong_way_round: "--sigma-bounds 3,1" => ["bounds of sigma, 3 and 1, are no interval"];
+    negative_bound: "--sigma-bounds=-1,3" => ["-1 and 3, are no interval"];
+    negative_prior: "--sigma-prior -0.1" => ["weight of the prior on sigma is -0.1"];
+    prior_at_nothing: "--sigma-prior 0.1 --sigma-prior-at 0" => ["centre of the prior on sigma is 0"];
+    unknown_padding: "--padding-mode mirror" => ["--padding-mode", "zeros, replicate, reflect, circular"];
+    safe_plain: "--layer conv --subsampling safe" => ["a model of plain convolutions has none"];
+    safe_discrete: "--subsampling safe --discretisation discrete-analogue" => ["whole pixels only"];
+    ratio_of_zero: "--subsampling safe --safe-ratio 0" => ["0"];
     unknown_optimizer: "--optimizer lion" => ["--optimizer", "lion", "adamw, sgd"];
     unknown_schedule: "--schedule line" => ["--schedule", "line", "cosine, step"];
     unknown_device: "--device tpu" => ["--device", "tpu", "cpu, wgpu, cuda"];
@@ -104,8 +115,8 @@ fn a_single_class() {
 #[test]
 fn rates_at_which_the_run_diverges() {
     let place = Place::with_data();
-    // With this extent σ can grow to 8 pixels only. Whether a seed gets there is for the last bits to say.
-    let settings = "--order 10 --extent 500 --optimizer sgd --lr 1 --sigma-lr 1 --limit 30 --batch-size 10";
+    // With this extent σ can grow to 8 pixels only, whatever its bounds. Whether a seed gets there is for the last bits to say.
+    let settings = "--order 10 --extent 500 --sigma-bounds 0.01,1000 --optimizer sgd --lr 1 --sigma-lr 1 --limit 30 --batch-size 10";
     let diverged = (1..=8).find(|seed| {
         let outcome = place.run(&format!("train --data data --out run{seed} {settings} --seed {seed}"));
         if outcome.code != Some(0) {

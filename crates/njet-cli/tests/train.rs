@@ -291,3 +291,44 @@ fn a_closed_pipe_is_no_failure() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+/// What is unusual is said before the training, scales at their bounds once an epoch, with what to do.
+#[test]
+fn warnings_and_bounds_are_told() {
+    let place = Place::with_data();
+    let settings =
+        "--data data --epochs 2 --batch-size 16 --subsampling safe --extent 2 --sigma-bounds 0.995,1.005 --out run";
+    let outcome = place.run(&format!("train {settings}"));
+    let stderr = outcome.stderr.clone();
+    outcome.done();
+    for part in ["warning: ", "no gradient flows through it", "warning: sigma = 1 is at or beyond its bounds"] {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
+    // The bounds were widened for the start; narrow ones that hold it are told about.
+    let narrow = "--data data --epochs 2 --batch-size 16 --sigma-bounds 0.9,1.1 --sigma-lr 1 --out narrow";
+    let outcome = place.run(&format!("train {narrow}"));
+    let stderr = outcome.stderr.clone();
+    outcome.done();
+    let told = stderr.lines().filter(|line| line.contains("bound (")).count();
+    assert!((1..=2).contains(&told), "{stderr}");
+    assert!(stderr.contains("let it go on with --sigma-bounds 0.") && stderr.contains("--sigma-prior"), "{stderr}");
+}
+
+/// Every form of σ trains, is written down, and is read again.
+#[test]
+fn forms_of_sigma_train() {
+    let place = Place::with_data();
+    for (run, form, scales) in [
+        ("group", "--sigma-sharing group", 1),
+        ("input", "--sigma-sharing input", 1),
+        ("output", "--sigma-sharing output --separate-axes", 64),
+        ("safe", "--subsampling safe --padding-mode reflect --sigma-prior 0.01", 1),
+    ] {
+        let settings = "--data data --epochs 1 --batch-size 16";
+        place.run(&format!("train {settings} {form} --out {run}")).done();
+        let layer = &place.metrics(run)[0]["sigma"]["layer1"];
+        assert_eq!(layer.as_array().unwrap().len(), scales, "{run}: {layer}");
+        place.run(&format!("eval {run}")).done();
+        place.run(&format!("inspect {run}")).done();
+    }
+}

@@ -22,10 +22,12 @@
 //! - [`models`]: architectures built from it, each with a twin of plain convolutions.
 //! - [`data`]: image sets, splits, augmentation.
 //! - [`training`]: the training loop, checkpoints, run directories.
+//! - [`experiments`]: the claims of the project, and the runs that decide them.
 
 #[cfg(feature = "flex")]
 mod backend;
 pub mod data;
+pub mod experiments;
 pub mod layer;
 pub mod models;
 pub mod training;

@@ -1,6 +1,7 @@
 //! `njet inspect`
 
 use super::report;
+use crate::progress::sigma_range;
 use crate::table::{Align, grouped, layout};
 use anyhow::Result;
 use burn::tensor::Device;
@@ -44,11 +45,10 @@ fn text(description: &Description, [height, width]: [usize; 2]) -> String {
         .layers
         .iter()
         .map(|layer| {
-            let sigma: Vec<String> = layer.sigma.iter().map(|s| format!("{s:.3}")).collect();
             vec![
                 layer.name.clone(),
                 layer.kind.to_owned(),
-                if sigma.is_empty() { "–".to_owned() } else { sigma.join(" ") },
+                if layer.sigma.is_empty() { "–".to_owned() } else { sigma_range(&layer.sigma) },
                 format!("{}×{}", layer.kernel[0], layer.kernel[1]),
                 format!("{0}×{0}", layer.receptive_field),
                 grouped(layer.parameters as u64),

@@ -40,6 +40,9 @@ pub struct Train {
     /// Spatial layers: njet (their size is learned) or conv (plain convolutions)
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
+    /// Side of the windows of `--layer conv`, odd (default: the published ones)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    conv_side: Option<usize>,
     /// Where the published network makes the image smaller: strides (as published, pooling too), none, or safe (a
     /// stride that follows sigma; default: none for nin and allcnn, strides for the others)
     #[arg(long, value_name = "none|strides|safe")]
@@ -133,7 +136,7 @@ pub struct Train {
     out: Option<PathBuf>,
     /// Go on with an interrupted run, to the same result as without the interruption
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "task", "data", "sizing", "size", "arch", "layer", "subsampling", "safe_ratio", "sigma_sharing", "separate_axes",
+        "task", "data", "sizing", "size", "arch", "layer", "conv_side", "subsampling", "safe_ratio", "sigma_sharing", "separate_axes",
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
@@ -229,6 +232,7 @@ impl Train {
         config.data.limit = self.limit;
         config.data.validation = self.validation;
         config.model.layer = self.layer;
+        config.model.conv_side = self.conv_side;
         config.model.subsampling = Some(self.subsampling.unwrap_or(self.arch.subsampling()));
         config.model.order = self.order;
         config.model.safe_ratio = self.safe_ratio;
@@ -343,7 +347,7 @@ pub(super) fn tell_skipped(dataset: &data::Dataset) {
 
 /// A directory by its full path, so that the run can be resumed from anywhere; a name as it is. The base of a multi-size
 /// set likewise.
-fn source(name: &str) -> Result<String> {
+pub(super) fn source(name: &str) -> Result<String> {
     if name.starts_with(MULTI_SIZE_PREFIX) {
         let set: MultiSize = name.parse().map_err(usage)?;
         return Ok(MultiSize { base: source(&set.base)?, ..set }.to_string());

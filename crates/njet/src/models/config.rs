@@ -29,6 +29,9 @@ pub struct ModelConfig {
     /// for the architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subsampling: Option<Subsampling>,
+    /// Side of the windows of plain spatial convolutions, odd; `None`: the published ones. N-jet layers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conv_side: Option<usize>,
     /// Channels of the input.
     pub channels: usize,
     /// Classes.
@@ -64,6 +67,9 @@ fn one() -> f64 {
     1.0
 }
 
+/// The longest side of a plain window: far beyond any in use, and its weights still fit into memory.
+const MOST_SIDE: usize = 63;
+
 /// A model that cannot be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
@@ -78,6 +84,18 @@ pub enum ModelError {
     /// Safe subsampling without N-jet layers.
     #[error("safe subsampling follows the sigma of N-jet layers, and a model of plain convolutions has none")]
     SafePlain,
+    /// A window that plain convolutions cannot have.
+    #[error("windows of {side}×{side} pixels: the side must be odd, so that a pixel is in the middle, and at most {most}", most = MOST_SIDE)]
+    ConvSide {
+        /// The side.
+        side: usize,
+    },
+    /// A window for layers that have none.
+    #[error("a side of {side} pixels is for plain convolutions: sigma and the extent decide that of N-jet layers")]
+    NjetSide {
+        /// The side.
+        side: usize,
+    },
     /// No input channels or no classes.
     #[error("a classifier needs at least one input channel and two classes, not {channels} and {classes}")]
     Empty {
@@ -95,6 +113,7 @@ impl ModelConfig {
             arch,
             layer: LayerKind::Njet,
             subsampling: Some(arch.subsampling()),
+            conv_side: None,
             channels,
             classes,
             order: 2,
@@ -127,6 +146,13 @@ impl ModelConfig {
         }
         if self.subsampling() == Subsampling::Safe && self.layer == LayerKind::Conv {
             return Err(ModelError::SafePlain);
+        }
+        match (self.layer, self.conv_side) {
+            (LayerKind::Conv, Some(side)) if side % 2 == 0 || side > MOST_SIDE => {
+                return Err(ModelError::ConvSide { side });
+            }
+            (LayerKind::Njet, Some(side)) => return Err(ModelError::NjetSide { side }),
+            _ => {}
         }
         let network = arch.network();
         let mut builder = Builder {
@@ -237,12 +263,12 @@ impl Builder<'_> {
         channels: [usize; 2],
         realised: Realised,
     ) -> Result<Convolution, ModelError> {
+        let config = self.config;
         let (side, groups) = match spec.filters {
             Filters::Pointwise => (1, 1),
-            Filters::Dense { side } => (side, 1),
-            Filters::Depthwise { side } => (side, channels[0]),
+            Filters::Dense { side } => (config.conv_side.unwrap_or(side), 1),
+            Filters::Depthwise { side } => (config.conv_side.unwrap_or(side), channels[0]),
         };
-        let config = self.config;
         if spec.filters == Filters::Pointwise || config.layer == LayerKind::Conv {
             let reach = side / 2;
             let config = Conv2dConfig::new(channels, [side, side])

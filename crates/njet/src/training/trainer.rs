@@ -110,7 +110,7 @@ pub struct Silent;
 impl Observer for Silent {}
 
 /// What a run came to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Trained values of the model.
     pub parameters: usize,

@@ -1,0 +1,106 @@
+//! A trained model on test images at other scales, and what is done about it.
+
+use super::error::ExperimentError;
+use crate::data::{DataError, Dataset, ImageSet, Preparation, Resampler, Samples, Sizing};
+use crate::models::{Classifier, LayerKind};
+use crate::training::{RunConfig, evaluate};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// Sides of the test images in units of that of training.
+pub(super) const SCALES: [f64; 2] = [0.5, 2.0];
+
+/// What is done about the other scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Treatment {
+    /// Every σ times the scale.
+    Rescaled,
+    /// Nothing.
+    LeftAlone,
+    /// The images are resampled back to the size of training.
+    ResampledBack,
+}
+
+impl Treatment {
+    /// Those that a model can have.
+    pub(super) fn of(layer: LayerKind) -> &'static [Self] {
+        match layer {
+            LayerKind::Njet => &[Self::Rescaled, Self::LeftAlone, Self::ResampledBack],
+            LayerKind::Conv => &[Self::LeftAlone, Self::ResampledBack],
+        }
+    }
+
+    /// In words.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Rescaled => "σ rescaled",
+            Self::LeftAlone => "left alone",
+            Self::ResampledBack => "input resampled back",
+        }
+    }
+}
+
+/// An accuracy at another scale.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Treated {
+    /// Side of the images in units of that of training.
+    pub scale: f64,
+    /// What was done about it.
+    pub treatment: Treatment,
+    /// On the test images.
+    pub accuracy: f64,
+}
+
+/// Tests a model at each scale with each treatment.
+pub(super) fn test(
+    cell: &str,
+    model: &Classifier,
+    config: &RunConfig,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<Vec<Treated>, ExperimentError> {
+    let trained = config.data.size;
+    let all: Vec<usize> = (0..dataset.test.len()).collect();
+    let mut results = Vec::new();
+    for scale in SCALES {
+        let size = trained.map(|side| ((side as f64 * scale).round() as usize).max(1));
+        let images = Samples::from(resampled(&dataset.test, size)?);
+        let as_they_are = Preparation { sizing: Sizing::Fixed, size, ..config.data.preparation(&config.model) };
+        // A letterbox of the same aspect is the whole image.
+        let back = Preparation { sizing: Sizing::Letterbox, size: trained, ..as_they_are };
+        for &treatment in Treatment::of(config.model.layer) {
+            let accuracy = |model: &Classifier, preparation| -> Result<f64, ExperimentError> {
+                Ok(evaluate(model, &images, &all, preparation, device)?.accuracy)
+            };
+            let accuracy = match treatment {
+                Treatment::LeftAlone => accuracy(model, &as_they_are)?,
+                Treatment::ResampledBack => accuracy(model, &back)?,
+                Treatment::Rescaled => {
+                    let rescaled = model.rescale(scale);
+                    let rescaled =
+                        rescaled.map_err(|source| ExperimentError::Rescale { cell: cell.to_owned(), source })?;
+                    accuracy(&rescaled.model, &as_they_are)?
+                }
+            };
+            results.push(Treated { scale, treatment, accuracy });
+        }
+    }
+    Ok(results)
+}
+
+/// All images of a part at one size, `[height, width]`, as bytes.
+fn resampled(samples: &Samples, size: [usize; 2]) -> Result<ImageSet, DataError> {
+    let channels = samples.channels();
+    let mut pixels = Vec::with_capacity(samples.len() * channels * size[0] * size[1]);
+    for index in 0..samples.len() {
+        let image = samples.image(index)?;
+        let resampler = Resampler::new([image.height, image.width], size);
+        for channel in 0..channels {
+            let plane: Vec<f32> = image.plane(channel).iter().map(|&v| f32::from(v)).collect();
+            // The weights sum to 1 up to rounding: a value may be a hair outside.
+            pixels.extend(resampler.plane(&plane).iter().map(|v| v.round().clamp(0.0, 255.0) as u8));
+        }
+    }
+    ImageSet::new(pixels, samples.labels().to_vec(), channels, size[0], size[1])
+}

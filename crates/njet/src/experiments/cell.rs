@@ -4,7 +4,9 @@ use super::error::ExperimentError;
 use super::transfer::{self, Treated};
 use crate::data::Dataset;
 use crate::models::LayerKind;
-use crate::training::{Observer, RunConfig, RunDirectory, Summary, Trainer, TrainingError, load_model, write_file as write};
+use crate::training::{
+    Observer, RunConfig, RunDirectory, Summary, Trainer, TrainingError, load_model, write_file as write,
+};
 use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,7 +72,8 @@ impl Cell {
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<CellResult, ExperimentError> {
-        let training = |source| ExperimentError::Training { cell: self.name.clone(), source };
+        let training =
+            |source: TrainingError| ExperimentError::Training { cell: self.name.clone(), source: source.into() };
         let path = cells.join(&self.name);
         let run = match path.join("config.toml").exists() {
             true => self.open(&path)?,
@@ -102,7 +105,8 @@ impl Cell {
 
     /// The directory of a cell that was begun, if it holds the settings wanted now.
     fn open(&self, path: &Path) -> Result<RunDirectory, ExperimentError> {
-        let training = |source| ExperimentError::Training { cell: self.name.clone(), source };
+        let training =
+            |source: TrainingError| ExperimentError::Training { cell: self.name.clone(), source: source.into() };
         let (run, found) = RunDirectory::open(path).map_err(training)?;
         if found == self.config {
             return Ok(run);
@@ -152,16 +156,16 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExperimentError> 
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(ExperimentError::File(TrainingError::file("read", path)(e))),
+        Err(e) => return Err(ExperimentError::file(TrainingError::file("read", path)(e))),
     };
     let damaged = |e: serde_json::Error| TrainingError::Damaged {
         path: PathBuf::from(path),
         reason: e.to_string(),
         advice: "remove it: the cell is then tested again".to_owned(),
     };
-    serde_json::from_slice(&bytes).map(Some).map_err(|e| ExperimentError::File(damaged(e)))
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| ExperimentError::file(damaged(e)))
 }
 
 fn keep<T: Serialize>(path: &Path, value: &T) -> Result<(), ExperimentError> {
-    write(path, &serde_json::to_vec(value).expect("plain values")).map_err(ExperimentError::File)
+    write(path, &serde_json::to_vec(value).expect("plain values")).map_err(ExperimentError::file)
 }

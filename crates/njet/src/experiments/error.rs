@@ -38,7 +38,7 @@ pub enum ExperimentError {
         /// Its name.
         cell: String,
         /// Why.
-        source: TrainingError,
+        source: Box<TrainingError>,
     },
     /// A trained model cannot be rescaled.
     #[error("cell {cell}: {source}")]
@@ -63,5 +63,12 @@ pub enum ExperimentError {
     },
     /// A file of results cannot be read or written.
     #[error(transparent)]
-    File(TrainingError),
+    File(Box<TrainingError>),
+}
+
+impl ExperimentError {
+    /// A file that cannot be read or written.
+    pub(super) fn file(error: TrainingError) -> Self {
+        Self::File(Box::new(error))
+    }
 }

@@ -265,7 +265,7 @@ impl Results {
             write_file(&directory.join("results.json"), json.as_bytes())?;
             write_file(&directory.join("results.md"), self.markdown().as_bytes())
         };
-        write().map_err(ExperimentError::File)
+        write().map_err(ExperimentError::file)
     }
 }
 

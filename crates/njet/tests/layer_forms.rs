@@ -186,7 +186,7 @@ proptest! {
             let radii: Vec<usize> = call.scales.iter().map(|s| njet_basis::radius(s.sigma, form.extent)).collect();
             let nearest: Vec<Vec<i64>> = (0..2).map(|axis| {
                 let (n, f) = (form.size[axis], steps[axis]);
-                let m = ((n - 1) as f64 / f * (1.0 + 1e-9)).floor() as usize + 1;
+                let m = ((n - 1) as f64 / f * (1.0 + 1e-6)).floor() as usize + 1;
                 (0..m).map(|p| ((p as f64 - 0.5 * (m as f64 - 1.0)) * f + 0.5 * (n as f64 - 1.0)).round() as i64).collect()
             }).collect();
             (radii, nearest)

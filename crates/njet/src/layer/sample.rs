@@ -12,10 +12,10 @@ impl NJetConv2d {
     /// use burn::tensor::{Device, Tensor};
     /// use njet::{NJetConv2dConfig, Stride};
     /// let device = Device::flex();
-    /// let layer = NJetConv2dConfig::new([1, 2]).with_sigma(2.5).with_stride(Stride::Safe { ratio: 1.0 }).init(&device);
-    /// let ramp = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &device).reshape([1, 1, 1, 5]);
-    /// // Two outputs, 2.5 pixels apart.
-    /// assert_eq!(layer.sample(ramp).into_data().iter::<f32>().collect::<Vec<_>>(), [0.75, 3.25]);
+    /// let layer = NJetConv2dConfig::new([1, 2]).with_sigma(4.0).with_stride(Stride::Safe { ratio: 1.0 }).init(&device);
+    /// let ramp = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &device).reshape([1, 1, 1, 6]);
+    /// // Two outputs, 4 pixels apart about the middle.
+    /// assert_eq!(layer.sample(ramp).into_data().iter::<f32>().collect::<Vec<_>>(), [0.5, 4.5]);
     /// ```
     ///
     /// # Panics

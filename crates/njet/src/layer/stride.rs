@@ -106,15 +106,18 @@ impl Stride {
     }
 }
 
+/// How far factors are trusted: σ is kept as log₂ in f32.
+pub(crate) const SLACK: f64 = 1e-6;
+
 /// Outputs `factor` pixels apart that `pixels` have room for: ⌊(n − 1)/f⌋ + 1. A hair of slack, so that rounding does
 /// not lose the last one.
 pub(crate) fn outputs(pixels: usize, factor: f64) -> usize {
-    ((pixels.max(1) - 1) as f64 / factor * (1.0 + 1e-9)).floor() as usize + 1
+    ((pixels.max(1) - 1) as f64 / factor * (1.0 + SLACK)).floor() as usize + 1
 }
 
 /// The pixels that nearest-neighbour resampling by `factor` keeps.
 pub(crate) fn nearest_pixels(pixels: usize, factor: f64) -> Vec<usize> {
-    let kept = ((pixels as f64 / factor * (1.0 + 1e-9)).floor() as usize).max(1);
+    let kept = ((pixels as f64 / factor * (1.0 + SLACK)).floor() as usize).max(1);
     (0..kept).map(|p| ((p as f64 * factor) as usize).min(pixels - 1)).collect()
 }
 

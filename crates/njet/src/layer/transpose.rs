@@ -3,6 +3,7 @@
 use super::{
     Initializer, LayerError, NJetConv2d, NJetConv2dConfig, Settings, SigmaBounds, SigmaSharing, Stride, composed,
 };
+use super::stride::SLACK;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -133,7 +134,7 @@ impl NJetConvTranspose2d {
         let factors = self.convolution.stride_now();
         [0, 1].map(|axis| match self.convolution.stride {
             Stride::Fixed(stride) => size[axis] * stride[axis],
-            _ => ((size[axis].max(1) - 1) as f64 * factors[axis] * (1.0 - 1e-9)).ceil() as usize + 1,
+            _ => ((size[axis].max(1) - 1) as f64 * factors[axis] * (1.0 - SLACK)).ceil() as usize + 1,
         })
     }
 

@@ -5,7 +5,7 @@ use super::claim::Claim;
 use super::error::ExperimentError;
 use super::results::Results;
 use super::settings::{Setting, settings};
-use crate::data::{self, DEFAULT_SOURCE, Dataset, MultiSize, Sizing};
+use crate::data::{self, DEFAULT_SOURCE, Dataset, MULTI_SIZE_PREFIX, MultiSize, Sizing};
 use crate::models::Architecture;
 use crate::training::{Observer, RunConfig};
 use burn::tensor::Device;
@@ -178,6 +178,10 @@ impl Plan {
 
 /// The objects of a set from ½× to 2× their size, on a canvas that holds the largest; in the quick form from ½× to 1×.
 fn many_sizes(base: &Dataset, short: &str, quick: bool) -> Result<(Dataset, String), ExperimentError> {
+    if base.name.starts_with(MULTI_SIZE_PREFIX) {
+        // It says why not.
+        MultiSize::new(base.name.clone()).load()?;
+    }
     let sides = [&base.train, &base.test].into_iter().filter_map(|samples| samples.extents());
     let side = sides.flat_map(|extents| extents.greatest).max().unwrap_or(1);
     let largest = if quick { 1.0 } else { 2.0 };
@@ -190,4 +194,51 @@ fn many_sizes(base: &Dataset, short: &str, quick: bool) -> Result<(Dataset, Stri
 fn short_name(source: &str) -> String {
     let last = Path::new(source).file_name().map_or(source.into(), |name| name.to_string_lossy());
     last.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn plan(claim: Claim, quick: bool) -> Plan {
+        Plan::new(claim, &Options { quick, ..Options::default() }).unwrap()
+    }
+
+    /// Runs that differ have directories that differ, and those that are alike share one, whatever the claim.
+    #[test]
+    fn names_tell_runs_apart() {
+        let mut known: BTreeMap<String, RunConfig> = BTreeMap::new();
+        let mut rows = 0;
+        for claim in Claim::ALL {
+            for quick in [false, true] {
+                let plan = plan(claim, quick);
+                for cell in plan.settings.iter().flat_map(|setting| plan.cells(setting)) {
+                    rows += 1;
+                    let before = known.insert(cell.name.clone(), cell.config.clone());
+                    assert!(before.is_none_or(|before| before == cell.config), "{}", cell.name);
+                }
+            }
+        }
+        let configs: Vec<&RunConfig> = known.values().collect();
+        for (i, config) in configs.iter().enumerate() {
+            assert!(!configs[..i].contains(config), "two directories for {config:?}");
+        }
+        assert!(known.len() < rows, "nothing is shared");
+    }
+
+    #[test]
+    fn many_sizes_reach_twice_the_object() {
+        let plan = plan(Claim::Sizes, false);
+        let name = "multi-size:fashion-mnist-subset?form=many-sizes&canvas=56&smallest=0.5&largest=2&seed=1";
+        assert_eq!((plan.dataset.name.as_str(), plan.data.as_str()), (name, "many-sizes-56-fashion-mnist-subset"));
+        assert_eq!(plan.settings[0].config.data.size, [56, 56]);
+        assert_eq!((plan.settings[0].config.epochs, plan.seeds.len()), (6, 3));
+    }
+
+    #[test]
+    fn names_of_directories_are_plain() {
+        assert_eq!(short_name("/tmp/my photos/cats & dogs"), "cats___dogs");
+        assert_eq!(short_name("fashion-mnist"), "fashion-mnist");
+    }
 }

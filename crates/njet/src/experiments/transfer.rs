@@ -104,3 +104,17 @@ fn resampled(samples: &Samples, size: [usize; 2]) -> Result<ImageSet, DataError>
     }
     ImageSet::new(pixels, samples.labels().to_vec(), channels, size[0], size[1])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_resampled_with_their_labels() {
+        let set = ImageSet::new(vec![0, 2, 4, 6, 10, 10, 10, 10], vec![3, 1], 1, 2, 2).unwrap();
+        let half = resampled(&set.clone().into(), [1, 1]).unwrap();
+        assert_eq!((half.images(), half.labels(), half.shape()), ([3, 10].as_slice(), [3, 1].as_slice(), [1, 1, 1]));
+        let same = resampled(&set.clone().into(), [2, 2]).unwrap();
+        assert_eq!(same, set);
+    }
+}

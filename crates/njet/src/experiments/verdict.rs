@@ -190,3 +190,117 @@ fn ablations(rows: &[Row]) -> Vec<Verdict> {
     };
     groups.into_iter().map(verdict).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiments::AtScale;
+    use crate::models::{Architecture, ModelConfig};
+    use std::collections::BTreeMap;
+
+    fn row(layer: LayerKind, sigma: f64, learn_sigma: bool, accuracy: &[f64]) -> Row {
+        let model = ModelConfig { layer, sigma, learn_sigma, ..ModelConfig::new(Architecture::Small, 1, 10) };
+        let group = if layer == LayerKind::Conv { "conv" } else { "njet" };
+        Row {
+            group: group.to_owned(),
+            setting: format!("{group} {sigma} {learn_sigma}"),
+            treatment: None,
+            model,
+            cells: Vec::new(),
+            parameters: 1,
+            accuracy: Sample::new(accuracy.iter().copied()),
+            sigma: BTreeMap::new(),
+            seconds: Sample::new([1.0]),
+            seconds_per_epoch: Sample::new([1.0]),
+            largest_activation: 1,
+            at_scale: Vec::new(),
+        }
+    }
+
+    fn fixed(sigma: f64, accuracy: &[f64]) -> Row {
+        row(LayerKind::Njet, sigma, false, accuracy)
+    }
+
+    fn learned(sigma: f64, accuracy: &[f64]) -> Row {
+        row(LayerKind::Njet, sigma, true, accuracy)
+    }
+
+    fn holds(verdicts: &[Verdict]) -> Vec<Option<bool>> {
+        verdicts.iter().map(|verdict| verdict.holds).collect()
+    }
+
+    #[test]
+    fn sizes_compare_with_a_pooled_deviation() {
+        // Within a setting the values are ±0.01 from their mean: a deviation of √2 points, pooled too.
+        let conv = row(LayerKind::Conv, 1.0, true, &[0.79, 0.81]);
+        let rows = |learned_mean: f64| {
+            let both = [learned_mean - 0.01, learned_mean + 0.01];
+            [
+                fixed(1.0, &[0.79, 0.81]),
+                fixed(2.0, &[0.84, 0.86]),
+                learned(1.0, &both),
+                learned(2.0, &both),
+                conv.clone(),
+            ]
+        };
+        assert_eq!(holds(&sizes(&rows(0.84))), [Some(true), Some(true), Some(true)]);
+        assert_eq!(holds(&sizes(&rows(0.81))), [Some(false), Some(false), Some(false)]);
+        let verdicts = sizes(&rows(0.84));
+        assert!(
+            verdicts[0]
+                .figures
+                .contains("84.00 against 85.00 ± 1.41 (njet 2 false): -1.00 points, pooled deviation 1.41")
+        );
+        // One seed says nothing about chance.
+        let single = [fixed(1.0, &[0.8]), learned(1.0, &[0.9]), learned(2.0, &[0.7])];
+        assert_eq!(holds(&sizes(&single)), [None, None]);
+    }
+
+    #[test]
+    fn starts_compare_the_ends() {
+        let rows = |end: f64| [fixed(1.0, &[0.8]), fixed(2.0, &[0.85]), learned(1.0, &[0.9]), learned(2.0, &[end])];
+        assert_eq!(holds(&starts(&rows(0.895))), [Some(true), Some(true)]);
+        assert_eq!(holds(&starts(&rows(0.885))), [Some(false), Some(true)]);
+        assert_eq!(starts(&rows(0.885))[1].figures, "from 80.00 to 85.00: 5.00 points");
+        let alike = [fixed(1.0, &[0.8]), fixed(2.0, &[0.805]), learned(1.0, &[0.9])];
+        assert_eq!(holds(&starts(&alike)), [Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn architectures_compare_twins() {
+        let rows =
+            |njet| [learned(1.0, &[njet]), Row { group: "njet".to_owned(), ..row(LayerKind::Conv, 1.0, true, &[0.9]) }];
+        assert_eq!(holds(&architectures(&rows(0.895))), [Some(true)]);
+        assert_eq!(holds(&architectures(&rows(0.885))), [Some(false)]);
+    }
+
+    #[test]
+    fn transfer_counts_losses() {
+        let treated = |layer, treatment, at: f64| Row {
+            treatment: Some(treatment),
+            at_scale: SCALES.map(|scale| AtScale { scale, accuracy: Sample::new([at]) }).into(),
+            ..row(layer, 1.0, true, &[0.9])
+        };
+        let rows = |rescaled, alone, conv| {
+            [
+                treated(LayerKind::Njet, Treatment::Rescaled, rescaled),
+                treated(LayerKind::Njet, Treatment::LeftAlone, alone),
+                treated(LayerKind::Conv, Treatment::LeftAlone, conv),
+            ]
+        };
+        assert_eq!(holds(&transfer(&rows(0.86, 0.6, 0.65))), [Some(true); 6]);
+        assert_eq!(holds(&transfer(&rows(0.84, 0.75, 0.8))), [Some(false); 6]);
+        let verdict = &transfer(&rows(0.86, 0.6, 0.65))[4];
+        assert_eq!(verdict.statement, "at 2×, σ left alone loses at least 20 points");
+        assert_eq!(verdict.figures, "90.00 at 1×, 60.00 at 2×: -30.00 points");
+    }
+
+    #[test]
+    fn ablations_compare_the_extremes() {
+        let rows =
+            |low: f64| [fixed(1.0, &[0.89, 0.91]), fixed(2.0, &[low - 0.01, low + 0.01]), fixed(3.0, &[0.9, 0.9])];
+        // Pooled: squares 2e-4 twice, over three degrees of freedom: 1.15 points.
+        assert_eq!(holds(&ablations(&rows(0.87))), [Some(true)]);
+        assert_eq!(holds(&ablations(&rows(0.88))), [Some(false)]);
+    }
+}

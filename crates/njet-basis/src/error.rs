@@ -36,6 +36,17 @@ pub enum BasisError {
         /// The radius asked for, or that followed from σ and the extent, in pixels.
         radius: usize,
     },
+    /// The offset of an output from its nearest pixel is beyond one pixel.
+    #[error("offset {offset} is out of range: an output stands within a pixel of its nearest one")]
+    Offset {
+        /// The offset asked for, in pixels.
+        offset: f64,
+    },
+    /// The discrete analogue of the Gaussian has values at the pixels alone.
+    #[error(
+        "discrete-analogue filters are defined at whole pixels only, and a real stride puts outputs between them: use          normalized-sampled, sampled or integrated"
+    )]
+    BetweenPixels,
     /// The name is none of [`Discretisation::ALL`].
     #[error("unknown discretisation `{name}`: expected one of {}", Discretisation::names())]
     UnknownDiscretisation {

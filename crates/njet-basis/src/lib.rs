@@ -34,6 +34,7 @@
 //! - [`hermite()`]: the polynomials;
 //! - [`radius()`]: how far a filter reaches;
 //! - [`TapSpec`] and [`Taps`]: one axis, four [`Discretisation`]s, values and ∂σ;
+//! - [`ShiftedTaps`]: one axis, for an output that stands between pixels;
 //! - [`discrete_gaussian`]: the discrete analogue of the Gaussian, e^{−σ²} I_t(σ²);
 //! - [`jet`] and [`JetIndex`]: the two-dimensional index and its names;
 //! - [`basis_2d`] and [`kernel()`]: the filters written out in two dimensions, for reference and inspection;
@@ -65,6 +66,7 @@ mod kernel;
 mod radius;
 mod real;
 mod sampled;
+mod shifted;
 mod taps;
 
 pub use bessel::discrete_gaussian;
@@ -76,6 +78,7 @@ pub use jet::{JetIndex, basis_len, jet};
 pub use kernel::{basis_2d, kernel};
 pub use radius::radius;
 pub use real::Real;
+pub use shifted::ShiftedTaps;
 pub use taps::{TapSpec, Taps};
 
 /// The highest derivative order along one axis.

@@ -1,7 +1,8 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
-use njet::training::{EpochRecord, Observer, Progress, RunConfig};
+use njet::layer::{Bound, SigmaBounds};
+use njet::training::{BoundScale, EpochRecord, Observer, Progress, RunConfig};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,9 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// Between two plain lines where the output is no terminal: a log, not a flood.
 const PLAIN: Duration = Duration::from_secs(10);
+
+/// The most layers whose σ are shown one by one.
+const MOST_SCALES: usize = 9;
 
 /// Writes to standard error.
 #[derive(Debug)]
@@ -78,7 +82,7 @@ impl Observer for Display {
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         self.clear();
         write(&format!(
-            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s\n",
+            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s{}\n",
             record.epoch,
             self.epochs,
             record.train_loss,
@@ -86,11 +90,39 @@ impl Observer for Display {
             100.0 * record.val_accuracy,
             if best { " (best)" } else { "" },
             record.seconds,
+            waiting(record.waiting),
         ));
         if !record.sigma.is_empty() {
             write(&format!("    {}\n", scales(record)));
         }
     }
+
+    fn at_bounds(&mut self, _epoch: usize, scales: &[BoundScale]) {
+        write(&format!("{}\n", at_bounds(scales)));
+    }
+}
+
+/// What is said of scales at their bounds: a few by name, and what to do.
+fn at_bounds(scales: &[BoundScale]) -> String {
+    const NAMED: usize = 3;
+    let name = |scale: &BoundScale| {
+        let end = if scale.scale.bound == Bound::Upper { "upper" } else { "lower" };
+        format!("{} at its {end} bound ({:.3} px)", scale.layer, scale.scale.sigma)
+    };
+    let mut text: Vec<String> = scales.iter().take(NAMED).map(name).collect();
+    if scales.len() > NAMED {
+        text.push(format!("and {} more", scales.len() - NAMED));
+    }
+    let SigmaBounds { min, max } = scales[0].bounds;
+    let wider = if scales[0].scale.bound == Bound::Upper {
+        format!("{min},{}", 2.0 * max)
+    } else {
+        format!("{},{max}", 0.5 * min)
+    };
+    format!(
+        "    σ: {}; let it go on with --sigma-bounds {wider}, or hold it back with --sigma-prior 0.01",
+        text.join(", ")
+    )
 }
 
 /// How far a list of pieces of work is, on standard error.
@@ -189,8 +221,22 @@ impl Drop for Meter {
     }
 }
 
-/// `σ  layer1 1.21 (11×11)  layer2 …`
+/// Part of an epoch spent waiting for images that is worth a word.
+const LONG_WAIT: f64 = 0.05;
+
+/// What is said of a wait, if anything.
+fn waiting(part: f64) -> String {
+    if part > LONG_WAIT { format!("  ({:.0} % of it waiting for images)", 100.0 * part) } else { String::new() }
+}
+
+/// `σ  layer1 1.21 (11×11)  layer2 …`, or the range where the layers are many.
 fn scales(record: &EpochRecord) -> String {
+    if record.sigma.len() > MOST_SCALES {
+        let mut sigmas: Vec<f64> = record.sigma.values().flatten().copied().collect();
+        sigmas.sort_by(f64::total_cmp);
+        let (least, most, median) = (sigmas[0], sigmas[sigmas.len() - 1], sigmas[sigmas.len() / 2]);
+        return format!("σ  {least:.3} to {most:.3}, median {median:.3}, in {} layers", record.sigma.len());
+    }
     let mut line = String::from("σ");
     for (layer, sigmas) in &record.sigma {
         let values: Vec<String> = sigmas.iter().map(|s| format!("{s:.3}")).collect();
@@ -213,6 +259,11 @@ pub fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_long_waits_are_told() {
+        assert_eq!([0.0, 0.05, 0.123].map(waiting), ["", "", "  (12 % of it waiting for images)"]);
+    }
 
     #[test]
     fn durations() {

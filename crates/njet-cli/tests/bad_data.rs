@@ -32,7 +32,8 @@ fn neither_a_name_nor_a_directory() {
 fn a_directory_without_the_files() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
-    place.refuses("train --data empty --out run", 1, &["empty", "no file train-labels-idx1-ubyte", "put the four IDX"]);
+    let words = ["empty: no data set found", "train-images-idx3-ubyte", "data_batch_1.bin", "train.bin", "train/CLASS"];
+    place.refuses("train --data empty --out run", 1, &words);
 }
 
 #[test]

@@ -54,6 +54,7 @@ wrong! {
     validation_nan: "--validation NaN" => ["the validation part is NaN", "above 0 and below 1"];
     limit_0: "--limit 0" => ["the limit on the training images is 0", "at least 1"];
     unknown_architecture: "--arch vgg" => ["--arch", "unknown architecture `vgg`", "njet-small, nin, allcnn"];
+    unknown_subsampling: "--subsampling pool" => ["--subsampling", "unknown subsampling `pool`", "none, strides"];
     unknown_layer: "--layer pool" => ["--layer", "unknown layer `pool`", "njet, conv"];
     unknown_discretisation: "--discretisation guess" =>
         ["unknown discretisation `guess`", "normalized-sampled, sampled, integrated, discrete-analogue"];

@@ -12,7 +12,9 @@ fn list_as_text() {
     assert_eq!(header, ["name", "available", "where", "what"]);
     assert!(text.contains("\nfashion-mnist-subset  yes"), "{text}");
     assert!(text.contains("\nfashion-mnist "), "{text}");
-    assert!(text.contains("four IDX files"), "{text}");
+    for form in ["four IDX files", "CIFAR-10", "train/CLASS/*", "multi-size:NAME"] {
+        assert!(text.contains(form), "no {form} in {text}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn ending(place: &Place, run: &str, printed: Value) -> Ending {
     let file = fs::read(place.path(run).join("model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&file).unwrap();
     Ending {
-        metrics: place.metrics(run).into_iter().map(|line| without(line, &["seconds"])).collect(),
+        metrics: place.metrics(run).into_iter().map(|line| without(line, &["seconds", "waiting"])).collect(),
         result: without(printed, &["seconds", "run"]),
         tensors: tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect(),
     }

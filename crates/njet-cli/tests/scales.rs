@@ -75,7 +75,10 @@ fn a_transferred_run_is_the_rescaled_model() {
 fn a_transfer_says_where_it_comes_from_and_what_stays() {
     let place = Place::with_run();
     let text = place.run("transfer run --scale 2 --out double").done().stdout;
-    assert!(text.contains("not rescaled") && text.contains("layer2: the pooling"), "{text}");
+    assert!(
+        text.contains("not rescaled") && text.contains("the pooling of 2×2 pixels at every 2 after layer2"),
+        "{text}"
+    );
     let config = fs::read_to_string(place.path("double/config.toml")).unwrap();
     assert!(config.contains("[origin]\nrun = \"run\"\nscale = 2.0\n"), "{config}");
     // A chain is told as one step from the run that was trained.
@@ -89,7 +92,7 @@ fn a_network_without_pooling_follows_whole() {
     let place = Place::with_data();
     place.run("train --data data --arch nin --limit 20 --epochs 1 --out nin").done();
     let result = place.run("transfer nin --scale 2 --out double --json").done().json();
-    assert_eq!(result["unscaled"], json!([]));
+    assert_eq!(result["fixed"], json!([]));
 }
 
 #[test]

@@ -50,6 +50,7 @@ fn metrics_have_a_line_for_each_epoch() {
     for (line, epoch) in metrics.iter().zip(1..) {
         assert_eq!(line["epoch"], epoch);
         has_keys(line, &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "sigma", "kernel", "seconds"]);
+        is_fraction(&line["waiting"]);
         is_fraction(&line["train_accuracy"]);
         is_fraction(&line["val_accuracy"]);
         assert!(line["seconds"].as_f64().unwrap() > 0.0);
@@ -135,9 +136,13 @@ fn inspect_describes_the_model() {
 #[test]
 fn every_architecture_with_both_layers() {
     let place = Place::with_data();
-    for (arch, layer, njets) in
-        [("njet-small", "conv", 0), ("nin", "njet", 3), ("nin", "conv", 0), ("allcnn", "njet", 7)]
-    {
+    for (arch, layer, njets) in [
+        ("njet-small", "conv", 0),
+        ("nin", "njet", 3),
+        ("nin", "conv", 0),
+        ("allcnn", "njet", 7),
+        ("resnet20", "njet", 19),
+    ] {
         let run = format!("{arch}-{layer}");
         let settings = format!("--arch {arch} --layer {layer} --limit 20 --epochs 1 --batch-size 8 --out {run}");
         let result = place.run(&format!("train --data data {settings} --json")).done().json();
@@ -148,6 +153,32 @@ fn every_architecture_with_both_layers() {
         let described = place.run(&format!("inspect {run} --json")).done().json();
         assert_eq!(described["parameters"], result["parameters"]);
     }
+}
+
+#[test]
+fn subsampling_is_chosen() {
+    let place = Place::with_data();
+    let describe = |settings: &str, run: &str| {
+        let settings = format!("{settings} --layer conv --limit 20 --epochs 1 --batch-size 8 --out {run}");
+        place.run(&format!("train --data data --arch allcnn {settings}")).done();
+        place.run(&format!("inspect {run} --json")).done().json()
+    };
+    let (usual, strided) = (describe("", "usual"), describe("--subsampling strides", "strided"));
+    assert_eq!(usual["parameters"], strided["parameters"]);
+    // 3×3 seven times; with strides the fourth to sixth see twice as far, the seventh four times.
+    assert_eq!([&usual, &strided].map(|run| run["layers"][6]["receptive_field"].as_u64()), [Some(15), Some(27)]);
+    let config = fs::read_to_string(place.path("usual/config.toml")).unwrap();
+    assert!(config.contains("subsampling = \"none\""), "{config}");
+}
+
+/// The line of scales stays a line.
+#[test]
+fn scales_of_many_layers_are_summed_up() {
+    let place = Place::with_data();
+    let settings = "--arch resnet20 --limit 20 --epochs 1 --batch-size 8 --out run";
+    let stderr = place.run(&format!("train --data data {settings}")).done().stderr;
+    let line = stderr.lines().find(|line| line.contains('σ')).unwrap();
+    assert!(line.contains(" to ") && line.contains(", median ") && line.contains("in 19 layers"), "{line}");
 }
 
 #[test]

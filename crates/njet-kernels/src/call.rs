@@ -2,8 +2,11 @@
 
 use crate::{Geometry, KernelError, Real};
 
-/// The 1-D filters of the two axes: each `[order + 1, 2R + 1]`, even orders symmetric, odd orders
-/// antisymmetric about the centre.
+/// The 1-D filters of the two axes: each `[sets, order + 1, 2R + 1]`, even orders symmetric, odd orders
+/// antisymmetric about the centre. Sets: one, or as many as channels or groups have filters of their own
+/// ([`Sharing`](crate::Sharing)); a set of a smaller scale has zeros at both ends.
+///
+/// Where the outputs stand at real distances, each `[sets, order + 1, outputs, 2R + 1]`, without symmetry.
 #[derive(Debug, Clone, Copy)]
 pub struct Taps<'a, T> {
     /// Along y (columns of the image are filtered).
@@ -48,7 +51,8 @@ impl Wanted {
 pub struct Backward<'a, T> {
     /// The filters.
     pub taps: Taps<'a, T>,
-    /// Their derivatives by σ, shaped and symmetric as they are; needed for the gradient of σ.
+    /// Their derivatives by σ, shaped and symmetric as they are; needed for the gradient of σ. Where the outputs
+    /// stand at real distances there may be several: one array after the other, as for what moves the outputs.
     pub d_taps: Option<Taps<'a, T>>,
     /// Coefficients α, `[channels_out, channels_in / groups, B]`.
     pub alpha: &'a [T],
@@ -69,9 +73,9 @@ pub struct Gradients<T> {
     pub alpha: Option<Vec<T>>,
     /// `[channels_out]`.
     pub bias: Option<Vec<T>>,
-    /// By σ along y and along x; for one σ on both axes add the two. A sum with heavy cancellation,
-    /// therefore in f64 whatever the type of the call.
-    pub sigma: Option<[f64; 2]>,
+    /// By σ along y and along x, for each set of filters (and each array of derivatives, one after the other); for
+    /// one σ on both axes add the two. A sum with heavy cancellation, therefore in f64 whatever the type of the call.
+    pub sigma: Option<Vec<[f64; 2]>>,
 }
 
 struct Checker<'a> {
@@ -88,9 +92,26 @@ impl Checker<'_> {
     }
 
     fn taps<T>(&self, what: [&'static str; 2], taps: Taps<'_, T>) -> Result<(), KernelError> {
-        let orders = self.geometry.order + 1;
-        self.length(what[0], "[order + 1, 2R + 1]", orders * self.geometry.y.taps(), taps.y.len())?;
-        self.length(what[1], "[order + 1, 2R + 1]", orders * self.geometry.x.taps(), taps.x.len())
+        let shape = self.taps_shape();
+        let [y, x] = self.geometry.taps_len();
+        self.length(what[0], shape, y, taps.y.len())?;
+        self.length(what[1], shape, x, taps.x.len())
+    }
+
+    fn taps_shape(&self) -> &'static str {
+        match (self.geometry.is_centred(), self.geometry.sets()) {
+            (true, _) => "[sets, order + 1, outputs, 2R + 1]",
+            (false, 1) => "[order + 1, 2R + 1]",
+            (false, _) => "[sets, order + 1, 2R + 1]",
+        }
+    }
+
+    /// One array of derivatives, or several where the outputs stand at real distances.
+    fn d_taps<T>(&self, d_taps: Taps<'_, T>) -> Result<(), KernelError> {
+        let [y, x] = self.geometry.taps_len();
+        let tangents = if self.geometry.is_centred() { (d_taps.y.len() / y).max(1) } else { 1 };
+        self.length("d_taps.y", self.taps_shape(), tangents * y, d_taps.y.len())?;
+        self.length("d_taps.x", self.taps_shape(), tangents * x, d_taps.x.len())
     }
 
     fn alpha_and_x<T>(&self, alpha: &[T], x: &[T]) -> Result<(), KernelError> {
@@ -116,7 +137,7 @@ impl<T: Real> Backward<'_, T> {
         let check = Checker { geometry, operation: "backward" };
         check.taps(["taps.y", "taps.x"], self.taps)?;
         match self.d_taps {
-            Some(d_taps) => check.taps(["d_taps.y", "d_taps.x"], d_taps)?,
+            Some(d_taps) => check.d_taps(d_taps)?,
             None if self.wanted.sigma => return Err(KernelError::NoTangents { operation: "backward" }),
             None => {}
         }

@@ -45,6 +45,32 @@ pub enum KernelError {
         /// Taps of the kernel, 2R + 1.
         kernel: usize,
     },
+    /// The distance between outputs is no distance.
+    #[error("the distance between outputs along {axis} is {factor}: it must be a positive number of pixels")]
+    Factor {
+        /// `"y"` or `"x"`.
+        axis: &'static str,
+        /// In pixels.
+        factor: String,
+    },
+    /// An axis without pixels.
+    #[error("along {axis} there are {input} input and {output} output pixels: both need at least 1")]
+    NoPixels {
+        /// `"y"` or `"x"`.
+        axis: &'static str,
+        /// Input pixels.
+        input: usize,
+        /// Output pixels.
+        output: usize,
+    },
+    /// The filters differ between channels that the loop order mixes first.
+    #[error("filters of each {sharing} channel cannot be applied {order}: leave the loop order open")]
+    Sharing {
+        /// Which channels have filters of their own.
+        sharing: &'static str,
+        /// The loop order that was asked for.
+        order: &'static str,
+    },
     /// The number of elements does not fit in memory.
     #[error("the {what} would have more elements than memory can address")]
     TooLarge {

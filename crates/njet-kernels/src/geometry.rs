@@ -18,15 +18,45 @@ pub struct AxisConfig {
     pub padding: (usize, usize),
 }
 
-/// One image axis, checked. Output `o` reads inputs `o·stride − pad + t`, `t = 0 … 2R`; those
+/// One image axis whose outputs stand `factor` input pixels apart, a real number, about the image's centre.
+///
+/// Output `p` is at [`centred_position`] and reads the `2R + 1` inputs about the nearest pixel, each output with
+/// taps of its own. A factor below 1 puts the outputs closer than the inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CentredAxis {
+    /// Input pixels.
+    pub input: usize,
+    /// Output pixels.
+    pub output: usize,
+    /// Radius R of the taps in input pixels.
+    pub radius: usize,
+    /// Distance between outputs in input pixels.
+    pub factor: f64,
+}
+
+/// Where output `p` of `outputs` stands among `inputs` pixels, in pixels from the first: the outputs are `factor`
+/// apart and their middle is the image's.
+///
+/// ```
+/// use njet_kernels::centred_position;
+/// // Two outputs, 2.5 pixels apart, in the middle of five pixels.
+/// assert_eq!([0, 1].map(|p| centred_position(p, 5, 2, 2.5)), [0.75, 3.25]);
+/// ```
+pub fn centred_position(p: usize, inputs: usize, outputs: usize, factor: f64) -> f64 {
+    (p as f64 - 0.5 * (outputs as f64 - 1.0)) * factor + 0.5 * (inputs as f64 - 1.0)
+}
+
+/// One image axis, checked. Output `o` reads inputs `first(o) + t`, `t = 0 … 2R`; those
 /// outside the image are zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Axis {
     pub(crate) input: usize,
     pub(crate) output: usize,
     pub(crate) radius: usize,
     pub(crate) stride: usize,
     pub(crate) pad: usize,
+    /// Distance between outputs where it is real: then `stride` and `pad` mean nothing.
+    pub(crate) factor: Option<f64>,
 }
 
 impl Axis {
@@ -41,12 +71,55 @@ impl Axis {
         if input == 0 || padded < kernel {
             return Err(KernelError::KernelLargerThanInput { axis, input, before, after, kernel });
         }
-        Ok(Self { input, output: (padded - kernel) / stride + 1, radius, stride, pad: before })
+        Ok(Self { input, output: (padded - kernel) / stride + 1, radius, stride, pad: before, factor: None })
+    }
+
+    fn centred(config: CentredAxis, axis: &'static str) -> Result<Self, KernelError> {
+        let CentredAxis { input, output, radius, factor } = config;
+        if !(factor > 0.0 && factor.is_finite()) {
+            return Err(KernelError::Factor { axis, factor: factor.to_string() });
+        }
+        if input == 0 || output == 0 {
+            return Err(KernelError::NoPixels { axis, input, output });
+        }
+        let reach = factor * output as f64 + input as f64;
+        if radius >= usize::MAX / 4 || reach >= f64::from(i32::MAX) {
+            return Err(KernelError::TooLarge { what: "reach of the outputs" });
+        }
+        Ok(Self { input, output, radius, stride: 1, pad: 0, factor: Some(factor) })
+    }
+
+    /// The input under the first tap of output `o`; it may lie outside the image.
+    pub(crate) fn first(&self, o: usize) -> isize {
+        match self.factor {
+            None => (o * self.stride) as isize - self.pad as isize,
+            Some(factor) => {
+                centred_position(o, self.input, self.output, factor).round() as isize - self.radius as isize
+            }
+        }
+    }
+
+    /// Where each output's nearest pixel is, and how far the output stands from it, −½ … ½: a tap at distance `t`
+    /// from that pixel is at distance `t − offset` from the output.
+    pub fn positions(&self) -> impl Iterator<Item = (isize, f64)> + '_ {
+        (0..self.output).map(|o| {
+            let nearest = self.first(o) + self.radius as isize;
+            let position = self.factor.map(|factor| centred_position(o, self.input, self.output, factor));
+            (nearest, position.map_or(0.0, |position| position - nearest as f64))
+        })
+    }
+
+    /// Filters of 2R + 1 taps that the axis has: one for each output where it is centred.
+    pub(crate) fn filters(&self) -> usize {
+        if self.factor.is_some() { self.output } else { 1 }
     }
 
     /// Taps at each end that meet only zeros whatever the output: where the kernel is larger than
     /// the image, filters of `2(R − dead) + 1` taps do the same.
     pub(crate) fn dead_taps(&self) -> usize {
+        if self.factor.is_some() {
+            return 0;
+        }
         let before = self.pad.saturating_sub((self.output - 1) * self.stride);
         let after = self.taps().saturating_sub(self.pad + self.input);
         before.min(after)
@@ -93,8 +166,41 @@ pub struct GeometryConfig {
     pub x: AxisConfig,
 }
 
+/// One layer call with outputs at real distances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CentredConfig {
+    /// Images.
+    pub batch: usize,
+    /// Input channels.
+    pub channels_in: usize,
+    /// Output channels.
+    pub channels_out: usize,
+    /// Groups; both channel counts are multiples of it.
+    pub groups: usize,
+    /// Order N of the N-jet.
+    pub order: usize,
+    /// Rows.
+    pub y: CentredAxis,
+    /// Columns.
+    pub x: CentredAxis,
+}
+
+/// Which channels share their filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// All channels have the same filters.
+    #[default]
+    Layer,
+    /// Each group has its own.
+    Group,
+    /// Each input channel has its own: the filters come first, then the product.
+    Input,
+    /// Each output channel has its own: the product comes first, then the filters.
+    Output,
+}
+
 /// The shapes of one layer call, checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
     pub(crate) batch: usize,
     pub(crate) groups: usize,
@@ -105,16 +211,45 @@ pub struct Geometry {
     pub(crate) order: usize,
     pub(crate) y: Axis,
     pub(crate) x: Axis,
+    pub(crate) sharing: Sharing,
 }
 
 impl Geometry {
-    /// Checks the shapes.
+    /// Checks the shapes. All channels share their filters; see [`with_sharing`](Self::with_sharing).
     ///
     /// # Errors
     /// Order above [`MAX_ORDER`], channels that the groups do not divide, a stride of zero, a kernel
     /// larger than the padded input, arrays too large to address.
     pub fn new(config: GeometryConfig) -> Result<Self, KernelError> {
         let GeometryConfig { batch, channels_in, channels_out, groups, order, y, x } = config;
+        Self::checked(batch, [channels_in, channels_out], groups, order, || {
+            Ok([Axis::new(y, "y")?, Axis::new(x, "x")?])
+        })
+    }
+
+    /// Checks the shapes of a call whose outputs stand at real distances.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new); a factor that is not positive and finite; an axis without pixels.
+    pub fn centred(config: CentredConfig) -> Result<Self, KernelError> {
+        let CentredConfig { batch, channels_in, channels_out, groups, order, y, x } = config;
+        let axes = || Ok([Axis::centred(y, "y")?, Axis::centred(x, "x")?]);
+        Self::checked(batch, [channels_in, channels_out], groups, order, axes)
+    }
+
+    /// The same with other filters for each group or channel: arrays of taps then have a set for each, and so has the
+    /// gradient of σ.
+    pub fn with_sharing(self, sharing: Sharing) -> Self {
+        Self { sharing, ..self }
+    }
+
+    fn checked(
+        batch: usize,
+        [channels_in, channels_out]: [usize; 2],
+        groups: usize,
+        order: usize,
+        axes: impl FnOnce() -> Result<[Axis; 2], KernelError>,
+    ) -> Result<Self, KernelError> {
         if order > MAX_ORDER {
             return Err(KernelError::Order { order });
         }
@@ -122,15 +257,9 @@ impl Geometry {
         if !divides(channels_in) || !divides(channels_out) {
             return Err(KernelError::Groups { channels_in, channels_out, groups });
         }
-        let geometry = Self {
-            batch,
-            groups,
-            group_in: channels_in / groups,
-            group_out: channels_out / groups,
-            order,
-            y: Axis::new(y, "y")?,
-            x: Axis::new(x, "x")?,
-        };
+        let [y, x] = axes()?;
+        let (group_in, group_out) = (channels_in / groups, channels_out / groups);
+        let geometry = Self { batch, groups, group_in, group_out, order, y, x, sharing: Sharing::Layer };
         let addressable = |what, factors: &[usize]| {
             factors
                 .iter()
@@ -154,6 +283,70 @@ impl Geometry {
     /// then by falling x-degree (L, Lx, Ly, Lxx, Lxy, Lyy, …).
     pub fn jet(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         (0..=self.order).flat_map(|degree| (0..=degree).rev().map(move |j| (degree - j, j)))
+    }
+
+    /// Sets of filters: one, or one for each group or channel.
+    pub fn sets(&self) -> usize {
+        match self.sharing {
+            Sharing::Layer => 1,
+            Sharing::Group => self.groups,
+            Sharing::Input => self.channels_in(),
+            Sharing::Output => self.channels_out(),
+        }
+    }
+
+    /// The set of an input channel.
+    ///
+    /// # Panics
+    /// If output channels have sets of their own, in a layer that is not depthwise.
+    pub fn set_of_input(&self, channel: usize) -> usize {
+        match self.sharing {
+            Sharing::Layer => 0,
+            Sharing::Group => channel / self.group_in,
+            Sharing::Input => channel,
+            // Depthwise: the two are one.
+            Sharing::Output => {
+                assert!(self.group_in == 1 && self.group_out == 1, "filters of output channels come after the product");
+                channel
+            }
+        }
+    }
+
+    /// The set of an output channel.
+    ///
+    /// # Panics
+    /// If input channels have sets of their own, in a layer that is not depthwise.
+    pub fn set_of_output(&self, channel: usize) -> usize {
+        match self.sharing {
+            Sharing::Layer => 0,
+            Sharing::Group => channel / self.group_out,
+            Sharing::Output => channel,
+            Sharing::Input => {
+                assert!(self.group_in == 1 && self.group_out == 1, "filters of input channels come before the product");
+                channel
+            }
+        }
+    }
+
+    /// Which channels share their filters.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// Order N of the N-jet.
+    pub fn order(&self) -> usize {
+        self.order
+    }
+
+    /// Whether outputs stand at real distances.
+    pub fn is_centred(&self) -> bool {
+        self.y.factor.is_some()
+    }
+
+    /// Elements of the taps along y and along x: `[sets, order + 1, 2R + 1]`, with `[outputs]` before the last where
+    /// the outputs stand at real distances.
+    pub fn taps_len(&self) -> [usize; 2] {
+        [self.y, self.x].map(|axis| self.sets() * (self.order + 1) * axis.filters() * axis.taps())
     }
 
     /// Rows of the image.

@@ -38,6 +38,7 @@
 
 pub mod average_pool;
 pub mod batch_norm;
+mod border;
 mod call;
 mod disjoint;
 pub mod engine;
@@ -50,8 +51,11 @@ pub mod reference;
 mod simd;
 mod sum;
 
+pub use border::Border;
 pub use call::{Backward, Forward, Gradients, Taps, Wanted};
 pub use engine::LoopOrder;
 pub use error::KernelError;
-pub use geometry::{Axis, AxisConfig, Geometry, GeometryConfig, MAX_ORDER};
+pub use geometry::{
+    Axis, AxisConfig, CentredAxis, CentredConfig, Geometry, GeometryConfig, MAX_ORDER, Sharing, centred_position,
+};
 pub use real::Real;

@@ -2,7 +2,7 @@
 //!
 //! Slow and plain on purpose; the engine is tested against it.
 
-use crate::{Axis, Backward, Forward, Geometry, Gradients, KernelError, Real, Taps};
+use crate::{Axis, Backward, Forward, Geometry, Gradients, KernelError, Real, Sharing, Taps};
 
 /// `y = x ⋆ W + bias` with `W[o,c] = Σ_b α[o,c,b] · basis_b`.
 ///
@@ -37,12 +37,9 @@ pub fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>) -> Result<
     let alpha = || by_alpha(geometry, &functions, &grad_kernel).map(T::from_f64).collect();
     let sigma = || {
         let d = call.d_taps.unwrap_or(call.taps);
-        // The product rule, one axis at a time: ∂W/∂σy has the derivative taps along y.
-        let axes = [Taps { y: d.y, x: call.taps.x }, Taps { y: call.taps.y, x: d.x }];
-        axes.map(|taps| {
-            let tangent = build_kernel(geometry, &basis(geometry, taps), call.alpha);
-            grad_kernel.iter().zip(tangent).map(|(g, t)| g * t).sum()
-        })
+        let [len_y, len_x] = geometry.taps_len();
+        let arrays = d.y.chunks_exact(len_y).zip(d.x.chunks_exact(len_x));
+        arrays.flat_map(|(y, x)| by_sigma(geometry, call, Taps { y, x }, &grad_kernel)).collect()
     };
     let bias = || {
         let mut sums = vec![0.0; geometry.channels_out()];
@@ -59,23 +56,66 @@ pub fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>) -> Result<
     })
 }
 
-/// `[B, 2Ry + 1, 2Rx + 1]`.
+/// `[by y, by x]` of each set, for one array of derivatives.
+fn by_sigma<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    d: Taps<'_, T>,
+    grad_kernel: &[f64],
+) -> Vec<[f64; 2]> {
+    let side = side(geometry);
+    let mut sums = vec![[0.0; 2]; geometry.sets()];
+    // The product rule, one axis at a time: ∂W/∂σy has the derivative taps along y.
+    for (axis, taps) in [Taps { y: d.y, x: call.taps.x }, Taps { y: call.taps.y, x: d.x }].into_iter().enumerate() {
+        let tangent = build_kernel(geometry, &basis(geometry, taps), call.alpha);
+        for (pair, (g, t)) in grad_kernel.chunks_exact(side).zip(tangent.chunks_exact(side)).enumerate() {
+            sums[set(geometry, pair)][axis] += g.iter().zip(t).map(|(g, t)| g * t).sum::<f64>();
+        }
+    }
+    sums
+}
+
+/// The set of filters of a pair of output and input channel.
+fn set(geometry: &Geometry, pair: usize) -> usize {
+    let o = pair / geometry.group_in;
+    match geometry.sharing {
+        Sharing::Layer => 0,
+        Sharing::Group => o / geometry.group_out,
+        Sharing::Input => o / geometry.group_out * geometry.group_in + pair % geometry.group_in,
+        Sharing::Output => o,
+    }
+}
+
+/// Taps of an order along an axis, those of every output where each has its own.
+fn taps_of(axis: &Axis) -> usize {
+    axis.filters() * axis.taps()
+}
+
+/// Elements of the kernel of one pair of channels.
+fn side(geometry: &Geometry) -> usize {
+    taps_of(&geometry.y) * taps_of(&geometry.x)
+}
+
+/// `[sets, B, taps along y, taps along x]`.
 fn basis<T: Real>(geometry: &Geometry, taps: Taps<'_, T>) -> Vec<f64> {
-    let (ky, kx) = (geometry.y.taps(), geometry.x.taps());
-    let mut functions = Vec::with_capacity(geometry.basis() * ky * kx);
-    for (i, j) in geometry.jet() {
-        for y in &taps.y[i * ky..(i + 1) * ky] {
-            functions.extend(taps.x[j * kx..(j + 1) * kx].iter().map(|x| y.to_f64() * x.to_f64()));
+    let (ky, kx, orders) = (taps_of(&geometry.y), taps_of(&geometry.x), geometry.order + 1);
+    let mut functions = Vec::with_capacity(geometry.sets() * geometry.basis() * ky * kx);
+    for (taps_y, taps_x) in taps.y.chunks_exact(orders * ky).zip(taps.x.chunks_exact(orders * kx)) {
+        for (i, j) in geometry.jet() {
+            for y in &taps_y[i * ky..(i + 1) * ky] {
+                functions.extend(taps_x[j * kx..(j + 1) * kx].iter().map(|x| y.to_f64() * x.to_f64()));
+            }
         }
     }
     functions
 }
 
-/// `[channels_out, channels_in / groups, 2Ry + 1, 2Rx + 1]`.
+/// `[channels_out, channels_in / groups, taps along y, taps along x]`.
 fn build_kernel<T: Real>(geometry: &Geometry, functions: &[f64], alpha: &[T]) -> Vec<f64> {
-    let side = geometry.y.taps() * geometry.x.taps();
-    let mut kernel = Vec::with_capacity(alpha.len() / geometry.basis() * side);
-    for coefficients in alpha.chunks_exact(geometry.basis()) {
+    let (side, basis) = (side(geometry), geometry.basis());
+    let mut kernel = Vec::with_capacity(alpha.len() / basis * side);
+    for (pair, coefficients) in alpha.chunks_exact(basis).enumerate() {
+        let functions = &functions[set(geometry, pair) * basis * side..];
         kernel.extend((0..side).map(|t| -> f64 {
             coefficients.iter().enumerate().map(|(b, a)| a.to_f64() * functions[b * side + t]).sum()
         }));
@@ -83,9 +123,14 @@ fn build_kernel<T: Real>(geometry: &Geometry, functions: &[f64], alpha: &[T]) ->
     kernel
 }
 
-fn by_alpha<'a>(geometry: &Geometry, functions: &'a [f64], grad_kernel: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-    let side = geometry.y.taps() * geometry.x.taps();
-    grad_kernel.chunks_exact(side).flat_map(move |grad| {
+fn by_alpha<'a>(
+    geometry: &'a Geometry,
+    functions: &'a [f64],
+    grad_kernel: &'a [f64],
+) -> impl Iterator<Item = f64> + 'a {
+    let (side, basis) = (side(geometry), geometry.basis());
+    grad_kernel.chunks_exact(side).enumerate().flat_map(move |(pair, grad)| {
+        let functions = &functions[set(geometry, pair) * basis * side..][..basis * side];
         functions.chunks_exact(side).map(move |function| function.iter().zip(grad).map(|(f, g)| f * g).sum())
     })
 }
@@ -99,7 +144,7 @@ struct Visit {
 
 /// Calls `product` for every triple of output, input and kernel element that meet.
 fn visit(geometry: &Geometry, mut product: impl FnMut(Visit)) {
-    let (ky, kx) = (geometry.y.taps(), geometry.x.taps());
+    let (ky, kx) = (taps_of(&geometry.y), taps_of(&geometry.x));
     let rows: Vec<_> = meetings(&geometry.y);
     let columns: Vec<_> = meetings(&geometry.x);
     for n in 0..geometry.batch {
@@ -128,8 +173,9 @@ fn meetings(axis: &Axis) -> Vec<(usize, usize, usize)> {
     (0..axis.output)
         .flat_map(|o| {
             (0..axis.taps()).filter_map(move |t| {
-                let i = (o * axis.stride + t).checked_sub(axis.pad)?;
-                (i < axis.input).then_some((o, i, t))
+                let i = usize::try_from(axis.first(o) + t as isize).ok()?;
+                let filter = if axis.filters() > 1 { o } else { 0 };
+                (i < axis.input).then_some((o, i, filter * axis.taps() + t))
             })
         })
         .collect()

@@ -168,7 +168,7 @@ impl Case {
         let relative = |a: &[f64], b: &[f64]| off(a, b) / max(b);
         let relative = [
             relative(near_gradients.alpha.as_ref().unwrap(), gradients.alpha.as_ref().unwrap()),
-            relative(&near_gradients.sigma.unwrap(), &gradients.sigma.unwrap()),
+            relative(&near_gradients.sigma.as_ref().unwrap()[0], &gradients.sigma.as_ref().unwrap()[0]),
         ];
         let geometry = &self.geometry;
 
@@ -197,7 +197,7 @@ impl Case {
         let sigma_part = || {
             let total: f64 = self.grad_y.iter().map(|g| g.abs()).sum();
             let norms = [self.output_norm(&self.d_taps, &self.taps), self.output_norm(&self.taps, &self.d_taps)];
-            let (a, b) = (near_gradients.sigma.unwrap(), gradients.sigma.unwrap());
+            let (a, b) = (near_gradients.sigma.as_ref().unwrap()[0], gradients.sigma.as_ref().unwrap()[0]);
             (0..2).map(|k| (a[k] - b[k]).abs() / (10.0 * tolerance * norms[k] * x * total)).fold(0.0, f64::max)
         };
         let parts = [

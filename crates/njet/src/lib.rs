@@ -19,7 +19,7 @@
 //! ```
 //!
 //! - [`layer`]: the layer, its initialisation, its forward and backward passes.
-//! - [`models`]: architectures built from it, each with a twin of plain 3×3 convolutions.
+//! - [`models`]: architectures built from it, each with a twin of plain convolutions.
 //! - [`data`]: image sets, splits, augmentation.
 //! - [`training`]: the training loop, checkpoints, run directories.
 
@@ -30,5 +30,8 @@ pub mod layer;
 pub mod models;
 pub mod training;
 
-pub use layer::{Initializer, LayerError, NJetConv2d, NJetConv2dConfig};
+pub use layer::{
+    Initializer, LayerError, NJetConv2d, NJetConv2dConfig, NJetConvTranspose2d, NJetConvTranspose2dConfig, NearestRule,
+    PaddingMode, SigmaBounds, SigmaSharing, Stride,
+};
 pub use njet_basis::Discretisation;

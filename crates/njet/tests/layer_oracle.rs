@@ -8,7 +8,6 @@ use burn::nn::PaddingConfig2d;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use layer::{Case, Results, golden_layers, oracle_layers};
 use njet::layer::{Settings, njet_conv2d, njet_conv2d_composed, runs_on_engine};
-use njet_basis::TapSpec;
 use std::f64::consts::LN_2;
 
 type Layer = fn(Tensor<4>, Tensor<3>, Tensor<1>, Option<Tensor<1>>, &Settings) -> Tensor<4>;
@@ -30,11 +29,10 @@ fn run(case: &Case, layer: Layer, dtype: DType) -> Results {
     let bias = tensor(&arguments.bias, [channels_out], on);
     let [top, left, bottom, right] = case.padding;
     let settings = Settings {
-        band_limit: None,
-        taps: TapSpec::new(case.sigma, case.extent, order),
-        stride: case.stride,
+        stride: case.stride.into(),
         groups: case.groups,
         padding: PaddingConfig2d::Explicit(top, left, bottom, right),
+        ..Settings::new(case.sigma, case.extent, order)
     };
     let y = layer(x.clone(), alpha.clone(), log2_sigma.clone(), Some(bias.clone()), &settings);
     assert_eq!(y.dims(), [batch, channels_out, geometry.y().output(), geometry.x().output()], "{}", case.name);

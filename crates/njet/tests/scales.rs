@@ -1,9 +1,9 @@
 //! A change of scale of the images against the same change of every σ.
 
 use burn::tensor::Device;
-use njet::data::{ImageSet, Normalisation};
-use njet::models::{Architecture, Classifier, LayerKind, ModelConfig};
-use njet::training::{Evaluation, ScaleError, View, evaluate, evaluate_at, logits, rescaled, scaled_size};
+use njet::data::{ImageSet, Normalisation, Preparation, Samples, Sizing};
+use njet::models::{Architecture, Classifier, ModelConfig};
+use njet::training::{Evaluation, ScaleError, View, evaluate, evaluate_at, logits, scaled_size, seen_size};
 
 const NORMALISATION: Normalisation = Normalisation { mean: 0.0, std: 0.2 };
 
@@ -18,7 +18,7 @@ fn model(arch: Architecture) -> Classifier {
 }
 
 /// Smooth spots on black, so that neither the pixels nor the border of an image matter; `scale` times as large.
-fn spots(side: usize, scale: usize) -> ImageSet {
+fn spots(side: usize, scale: usize) -> Samples {
     let (side, scale) = (side * scale, scale as f64);
     let middle = side as f64 / 2.0;
     let spot = |i: usize, shift: f64| {
@@ -26,7 +26,13 @@ fn spots(side: usize, scale: usize) -> ImageSet {
         (200.0 * (-(y * y / 30.0 + x * x / 12.0) / (scale * scale)).exp()).round() as u8
     };
     let pixels = [0.0, 3.0, -2.0].iter().flat_map(|&shift| (0..side * side).map(move |i| spot(i, shift))).collect();
-    ImageSet::new(pixels, vec![0, 1, 2], 1, side, side).unwrap()
+    ImageSet::new(pixels, vec![0, 1, 2], 1, side, side).unwrap().into()
+}
+
+fn view(scale: f64) -> View {
+    let preparation =
+        Preparation { sizing: Sizing::Fixed, size: [1, 1], least: 1, channels: 1, normalisation: NORMALISATION };
+    View { preparation, scale }
 }
 
 fn far(a: &[f32], b: &[f32]) -> f64 {
@@ -40,12 +46,12 @@ fn far(a: &[f32], b: &[f32]) -> f64 {
 #[test]
 fn a_rescaled_network_answers_on_larger_images_as_before() {
     let (model, device) = (model(Architecture::NetworkInNetwork), Device::flex());
+    let config = config(Architecture::NetworkInNetwork);
     let at = |model: &Classifier, scale| {
-        let view = View { normalisation: NORMALISATION, size: [28 * scale; 2] };
-        logits(model, &spots(28, scale), &[0, 1, 2], view, &device, &mut |_| {})
+        logits(&config, model, &spots(28, scale), &[0, 1, 2], &view(1.0), &device, &mut |_| {}).unwrap()
     };
     let own = at(&model, 1);
-    let follows = far(&own, &at(&rescaled(&model, 2.0).unwrap(), 2));
+    let follows = far(&own, &at(&model.rescale(2.0).unwrap().model, 2));
     let stays = far(&own, &at(&model, 2));
     // What is left comes from the pixels, of the image and of the filters.
     assert!(follows < 0.01, "{follows}");
@@ -53,31 +59,51 @@ fn a_rescaled_network_answers_on_larger_images_as_before() {
 }
 
 #[test]
-fn rescaling_multiplies_every_sigma() {
-    let model = model(Architecture::Small);
-    let before: Vec<f64> = model.njet_layers().map(|(_, layer)| layer.sigma()).collect();
-    let after: Vec<f64> = rescaled(&model, 3.0).unwrap().njet_layers().map(|(_, layer)| layer.sigma()).collect();
-    assert_eq!(before.len(), 3);
-    for (before, after) in before.iter().zip(&after) {
-        assert!((after / before - 3.0).abs() < 1e-6, "{before} {after}");
-    }
-}
-
-#[test]
 fn at_their_own_size_images_are_evaluated_as_ever() {
     let (set, model, device) = (spots(12, 1), model(Architecture::Small), Device::flex());
-    let indices = [2, 0, 1, 1];
+    let (config, indices) = (config(Architecture::Small), [2, 0, 1, 1]);
     let mut told = Vec::new();
-    let at = evaluate_at(&model, &set, &indices, NORMALISATION, [12, 12], &device, &mut |done| told.push(done));
-    let Evaluation { count, loss, accuracy } = evaluate(&model, &set, &indices, NORMALISATION, &device);
+    let mut progress = |done| told.push(done);
+    let at = evaluate_at(&config, &model, &set, &indices, &view(1.0), &device, &mut progress).unwrap();
+    let Evaluation { count, loss, accuracy } =
+        evaluate(&model, &set, &indices, &view(1.0).preparation, &device).unwrap();
     assert_eq!((at.count, at.accuracy, told), (count, accuracy, vec![4]));
     assert!((at.loss - loss).abs() < 1e-6 * loss, "{} {loss}", at.loss);
 }
 
+/// Images of similar size come together in batches, whatever the order that is asked for.
+#[test]
+fn logits_come_in_the_order_of_the_images() {
+    let (set, model, device) = (spots(12, 1), model(Architecture::Small), Device::flex());
+    let config = config(Architecture::Small);
+    let grouped = View {
+        preparation: Preparation { sizing: Sizing::Group, size: [12, 12], ..view(1.0).preparation },
+        scale: 1.0,
+    };
+    let at = |indices: &[usize]| logits(&config, &model, &set, indices, &grouped, &device, &mut |_| {}).unwrap();
+    let (one, all) = (at(&[2]), at(&[2, 0, 1]));
+    assert!(far(&one, &all[..3]) < 1e-5, "{one:?} {all:?}");
+}
+
+#[test]
+fn images_are_seen_larger_after_they_were_prepared() {
+    let (set, model, device) = (spots(14, 2), model(Architecture::Small), Device::flex());
+    let config = config(Architecture::Small);
+    let letterbox = Preparation { sizing: Sizing::Letterbox, size: [14, 14], ..view(1.0).preparation };
+    assert_eq!((seen_size(&letterbox, &set), seen_size(&view(1.0).preparation, &set)), ([14, 14], [28, 28]));
+    let at = |preparation, scale| {
+        logits(&config, &model, &set, &[0], &View { preparation, scale }, &device, &mut |_| {}).unwrap()
+    };
+    // Half as large by the preparation and by the scale, and both.
+    let [fitted, halved, again] = [at(letterbox, 1.0), at(view(1.0).preparation, 0.5), at(letterbox, 2.0)];
+    assert!(far(&fitted, &halved) < 1e-4, "{fitted:?} {halved:?}");
+    assert!(far(&fitted, &again) > 1e-2, "{fitted:?} {again:?}");
+}
+
 #[test]
 fn impossible_scales_are_told_apart() {
-    let (config, model) = (config(Architecture::Small), model(Architecture::Small));
-    let at = |factor| scaled_size(&config, &model, [28, 20], factor);
+    let config = config(Architecture::Small);
+    let at = |factor| scaled_size(&config, [28, 20], factor);
     assert_eq!(at(0.5), Ok([14, 10]));
     assert_eq!(at(0.2), Ok([6, 4]));
     assert!(matches!(at(0.17), Err(ScaleError::TooSmall { size: [5, 3], least: 4, .. })));
@@ -87,11 +113,5 @@ fn impossible_scales_are_told_apart() {
     }
     for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(at(factor), Err(ScaleError::Factor { .. })), "{factor}");
-        assert!(matches!(rescaled(&model, factor), Err(ScaleError::Factor { .. })), "{factor}");
     }
-    let message = rescaled(&model, 1e4).unwrap_err().to_string();
-    assert!(message.starts_with("layer1 cannot be rescaled by 10000: sigma = 9999.99"), "{message}");
-    // No σ, nothing to do.
-    let conv = ModelConfig { layer: LayerKind::Conv, ..config.clone() }.init(&Device::flex()).unwrap();
-    rescaled(&conv, 1e4).unwrap();
 }

@@ -4,7 +4,7 @@ use super::{load, report};
 use crate::table::{Align, grouped, layout};
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use njet::data::{self, SourceInfo, Summary};
+use njet::data::{self, Extents, PartSummary, Skipped, SourceInfo, Summary};
 use serde::Serialize;
 
 /// List the known data, or describe one
@@ -24,13 +24,28 @@ enum Command {
     },
     /// Sizes, classes and statistics of one
     Info {
-        /// A name from `njet data list`, or a directory of IDX files
+        /// A name from `njet data list`, a directory, or a multi-size set, as in `njet train --data`
         name: String,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
     },
 }
+
+/// What has no name of its own.
+const OTHERS: &str = "\
+Directories can be named as well. What they hold is found out:
+  the four IDX files of a set in MNIST's form
+  the binary version of CIFAR-10 (data_batch_1.bin …) or CIFAR-100 (train.bin …), or the directory around it
+  a folder of images of any size: train/CLASS/*, with test/CLASS/* or val/CLASS/*
+
+multi-size:NAME puts the objects of one of these at many sizes on a larger canvas:
+  multi-size:fashion-mnist-subset?form=many-sizes&canvas=64&smallest=0.5&largest=2&seed=1
+  forms: one-size, many-sizes, unseen-sizes
+";
+
+/// Skipped files that are named; `--json` has them all.
+const NAMED: usize = 10;
 
 #[derive(Debug, Serialize)]
 struct List {
@@ -63,21 +78,44 @@ fn list(list: &List) -> String {
             text += &format!("\n{}: {advice}\n", source.name);
         }
     }
-    text += "\nA directory that holds the four IDX files of a set in MNIST's form can be named as well.\n";
+    text += &format!("\n{OTHERS}");
     text
 }
 
 fn info(summary: &Summary) -> String {
-    let [channels, height, width] = summary.shape;
+    let by = |[height, width]: [usize; 2]| format!("{height}×{width}");
+    let sizes = match (summary.shape, summary.train.sizes) {
+        (Some([_, height, width]), _) => format!("{} pixels", by([height, width])),
+        _ => "mixed sizes".to_owned(),
+    };
+    let channels = summary.channels;
     let mut text = format!(
-        "{}: {} training and {} test images of {height}×{width} pixels, {channels} channel{}, {:.1} MB in memory\n",
+        "{}: {} training and {} test images of {sizes}, {channels} channel{}, {:.1} MB in memory\n",
         summary.name,
         grouped(summary.train.count as u64),
         grouped(summary.test.count as u64),
         if channels == 1 { "" } else { "s" },
         summary.bytes as f64 / 1e6,
     );
-    text += &format!("training pixels in 0…1: mean {:.4}, deviation {:.4}\n\n", summary.train.mean, summary.train.std);
+    let parts = [("training", &summary.train), ("test", &summary.test)];
+    if summary.shape.is_none() {
+        for (part, PartSummary { sizes, .. }) in parts {
+            if let Some(Extents { least, median, greatest }) = *sizes {
+                let [least, median, greatest] = [least, median, greatest].map(by);
+                text += &format!("{part} sizes: {least} at least, {median} in the median, {greatest} at most\n");
+            }
+        }
+    }
+    text += &format!("training pixels in 0…1: mean {:.4}, deviation {:.4}\n", summary.train.mean, summary.train.std);
+    for (part, PartSummary { animated, skipped, .. }) in parts {
+        if *animated > 0 {
+            text += &format!("{part}: of {animated} animated images the first frame is used\n");
+        }
+        if !skipped.is_empty() {
+            text += &format!("{part}: {} skipped\n{}", files(skipped.len()), reasons(skipped));
+        }
+    }
+    text.push('\n');
     let rows: Vec<Vec<String>> = summary
         .classes
         .iter()
@@ -89,5 +127,19 @@ fn info(summary: &Summary) -> String {
         .collect();
     use Align::{Left, Right};
     text += &layout(&[("label", Right), ("class", Left), ("training", Right), ("test", Right)], &rows);
+    text
+}
+
+fn files(count: usize) -> String {
+    format!("{} file{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
+/// The first of the skipped files, then how many more there are.
+fn reasons(skipped: &[Skipped]) -> String {
+    let line = |Skipped { path, reason }: &Skipped| format!("  {}: {reason}\n", path.display());
+    let mut text: String = skipped.iter().take(NAMED).map(line).collect();
+    if let Some(more) = skipped.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        text += &format!("  … and {}, which --json names\n", files(more));
+    }
     text
 }

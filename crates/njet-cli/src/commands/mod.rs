@@ -15,10 +15,10 @@ use njet::data::{self as images, DataError, Dataset};
 use serde::Serialize;
 use std::io::Write;
 
-/// The data that the command line names. An unknown name is its fault.
+/// The data that the command line names. An unknown name, or a multi-size set that cannot be, is its fault.
 fn load(source: &str) -> Result<Dataset> {
     images::load(source).map_err(|error| match error {
-        DataError::UnknownSource { .. } => Usage(error.into()).into(),
+        DataError::UnknownSource { .. } | DataError::MultiSize { .. } => Usage(error.into()).into(),
         other => other.into(),
     })
 }

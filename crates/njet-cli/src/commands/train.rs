@@ -7,12 +7,12 @@ use crate::progress::{Display, duration};
 use crate::table::grouped;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
-use njet::Discretisation;
-use njet::data;
-use njet::models::{Architecture, LayerKind, ModelError};
+use njet::data::{self, MULTI_SIZE_PREFIX, MultiSize, Samples, Sizing};
+use njet::models::{Architecture, LayerKind, ModelError, Subsampling};
 use njet::training::{
-    Observer, OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError,
+    DataConfig, Observer, OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError,
 };
+use njet::{Discretisation, PaddingMode, SigmaBounds, SigmaSharing};
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -23,15 +23,48 @@ pub struct Train {
     /// What is learned
     #[arg(long, value_parser = ["classify"], default_value = "classify")]
     task: String,
-    /// Data: a name from `njet data list`, or a directory of IDX files
+    /// Data: a name from `njet data list`, a directory (IDX, CIFAR or image files), or multi-size:NAME
     #[arg(long, value_name = "NAME|DIR", default_value = data::DEFAULT_SOURCE)]
     data: String,
-    /// Architecture: njet-small, nin or allcnn
+    /// Images of mixed sizes: fixed, letterbox, random-resized-crop or group (default: fixed, or letterbox where sizes
+    /// are mixed)
+    #[arg(long, value_name = "NAME")]
+    sizing: Option<Sizing>,
+    /// Rows and columns that images are brought to; the bound of `--sizing group`
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    size: Option<usize>,
+    /// Architecture: njet-small, nin, allcnn, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or
+    /// efficientnet-b0
     #[arg(long, value_name = "NAME", default_value_t = Architecture::Small)]
     arch: Architecture,
-    /// Spatial layers: njet (their size is learned) or conv (plain 3×3)
+    /// Spatial layers: njet (their size is learned) or conv (plain convolutions)
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
+    /// Where the published network makes the image smaller: strides (as published, pooling too), none, or safe (a
+    /// stride that follows sigma; default: none for nin and allcnn, strides for the others)
+    #[arg(long, value_name = "none|strides|safe")]
+    subsampling: Option<Subsampling>,
+    /// Outputs of `--subsampling safe` for each sigma
+    #[arg(long, value_name = "R", allow_negative_numbers = true, default_value_t = 1.0)]
+    safe_ratio: f64,
+    /// Who has a sigma of their own: layer (one for all), group, input (channel) or output (channel)
+    #[arg(long, value_name = "NAME", default_value_t = SigmaSharing::Layer)]
+    sigma_sharing: SigmaSharing,
+    /// Train sigma along y and along x apart
+    #[arg(long)]
+    separate_axes: bool,
+    /// Bounds between which sigma moves, in pixels
+    #[arg(long, value_name = "MIN,MAX", allow_negative_numbers = true, value_parser = bounds, default_value = "0.3,8")]
+    sigma_bounds: SigmaBounds,
+    /// Weight of a prior that pulls log2 sigma towards its start
+    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.0)]
+    sigma_prior: f64,
+    /// Scale that the prior pulls towards, in pixels (default: the initial one)
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    sigma_prior_at: Option<f64>,
+    /// Around the images of N-jet layers: zeros, replicate, reflect or circular
+    #[arg(long, value_name = "NAME", value_parser = padding_mode, default_value = "zeros")]
+    padding_mode: PaddingMode,
     /// Order of the N-jet, 0 to 10
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2)]
     order: usize,
@@ -100,7 +133,9 @@ pub struct Train {
     out: Option<PathBuf>,
     /// Go on with an interrupted run, to the same result as without the interruption
     #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "task", "data", "arch", "layer", "order", "sigma", "fixed_sigma", "extent", "discretisation", "epochs",
+        "task", "data", "sizing", "size", "arch", "layer", "subsampling", "safe_ratio", "sigma_sharing", "separate_axes",
+        "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
+        "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
         "shift", "flip", "seed", "limit", "validation", "out",
     ])]
@@ -138,7 +173,7 @@ impl Train {
             }
             None => {
                 let dataset = load(&source(&self.data)?)?;
-                let config = self.config(&dataset);
+                let config = self.config(&dataset)?;
                 // Whatever is wrong with the settings is said before anything is written.
                 config.validate().map_err(usage)?;
                 match config.model.init(&device) {
@@ -149,6 +184,9 @@ impl Train {
                     Err(e) => return Err(usage(e).into()),
                 }
                 Trainer::new(&config, &dataset, &device)?;
+                for warning in config.model.warnings() {
+                    crate::say(format_args!("warning: {warning}"));
+                }
                 let run = match &self.out {
                     Some(path) => RunDirectory::create(path, &config),
                     None => create_default(&config),
@@ -158,6 +196,11 @@ impl Train {
             }
         };
         let trainer = Trainer::new(&config, &dataset, &device)?;
+        tell_skipped(&dataset);
+        if config.data.sizing != Sizing::Fixed {
+            let [height, width] = config.data.size;
+            crate::say(format_args!("images of mixed sizes: {}, {height}×{width}", config.data.sizing));
+        }
         crate::say(format_args!("run {}", run.path().display()));
         let resume = format!("njet train --resume {}", run.path().display());
         // Gone before the result is told, or the error.
@@ -176,8 +219,9 @@ impl Train {
         report(self.json, &result, text)
     }
 
-    fn config(&self, dataset: &data::Dataset) -> RunConfig {
+    fn config(&self, dataset: &data::Dataset) -> Result<RunConfig> {
         let mut config = RunConfig::new(dataset, self.arch);
+        config.data = sized(config.data, dataset, self.sizing, self.size)?;
         let sgd = self.optimizer == "sgd";
         config.epochs = self.epochs;
         config.batch_size = self.batch_size;
@@ -185,7 +229,15 @@ impl Train {
         config.data.limit = self.limit;
         config.data.validation = self.validation;
         config.model.layer = self.layer;
+        config.model.subsampling = Some(self.subsampling.unwrap_or(self.arch.subsampling()));
         config.model.order = self.order;
+        config.model.safe_ratio = self.safe_ratio;
+        config.model.sharing = self.sigma_sharing;
+        config.model.separate_axes = self.separate_axes;
+        config.model.bounds = self.sigma_bounds;
+        config.model.padding_mode = self.padding_mode;
+        config.optimizer.sigma_prior = self.sigma_prior;
+        config.optimizer.sigma_prior_at = self.sigma_prior_at;
         config.model.sigma = self.sigma;
         config.model.learn_sigma = !self.fixed_sigma;
         config.model.extent = self.extent;
@@ -200,7 +252,7 @@ impl Train {
         config.schedule.gamma = self.step_factor;
         config.augment.shift = self.shift;
         config.augment.flip = self.flip;
-        config
+        Ok(config)
     }
 }
 
@@ -228,6 +280,21 @@ fn observer(dashboard: bool, resume: &str) -> Box<dyn Observer> {
     Box::new(Display::new())
 }
 
+/// `MIN,MAX`; whether they make an interval is for the layer to say.
+fn bounds(text: &str) -> Result<SigmaBounds, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    let pair = text.split_once(',').and_then(|(min, max)| Some((number(min)?, number(max)?)));
+    let (min, max) = pair.ok_or_else(|| "two numbers with a comma between are needed, such as 0.3,8".to_owned())?;
+    Ok(SigmaBounds { min, max })
+}
+
+fn padding_mode(name: &str) -> Result<PaddingMode, String> {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, StrDeserializer};
+    let name: StrDeserializer<'_, Error> = name.into_deserializer();
+    serde::Deserialize::deserialize(name).map_err(|_| "known are zeros, replicate, reflect, circular".to_owned())
+}
+
 fn usage<E: std::error::Error + Send + Sync + 'static>(error: E) -> Usage {
     Usage(error.into())
 }
@@ -240,8 +307,47 @@ fn advise(error: TrainingError, advice: &str) -> anyhow::Error {
     }
 }
 
-/// A directory by its full path, so that the run can be resumed from anywhere; a name as it is.
+/// The settings of a run with another sizing or size.
+pub(super) fn sized(
+    mut data: DataConfig,
+    dataset: &data::Dataset,
+    sizing: Option<Sizing>,
+    size: Option<usize>,
+) -> Result<DataConfig> {
+    if let Some(sizing) = sizing {
+        data = data.with_sizing(sizing, dataset);
+    }
+    if let Some(size) = size {
+        if data.sizing == Sizing::Fixed {
+            let message = "`--size` has no meaning for images that stay as they are: give `--sizing letterbox`, \
+                `--sizing random-resized-crop` or `--sizing group` with it";
+            return Err(Usage(anyhow!(message)).into());
+        }
+        data.size = [size, size];
+    }
+    Ok(data)
+}
+
+/// Tells what was left out of the images.
+pub(super) fn tell_skipped(dataset: &data::Dataset) {
+    let skipped: usize = [&dataset.train, &dataset.test]
+        .into_iter()
+        .map(|samples| if let Samples::Files(files) = samples { files.skipped().len() } else { 0 })
+        .sum();
+    if skipped > 0 {
+        let files = if skipped == 1 { "file was" } else { "files were" };
+        let name = &dataset.name;
+        crate::say(format_args!("{} {files} skipped: `njet data info {name}` names them", grouped(skipped as u64)));
+    }
+}
+
+/// A directory by its full path, so that the run can be resumed from anywhere; a name as it is. The base of a multi-size
+/// set likewise.
 fn source(name: &str) -> Result<String> {
+    if name.starts_with(MULTI_SIZE_PREFIX) {
+        let set: MultiSize = name.parse().map_err(usage)?;
+        return Ok(MultiSize { base: source(&set.base)?, ..set }.to_string());
+    }
     let known = data::sources().iter().any(|source| source.name == name);
     if known || !Path::new(name).is_dir() {
         return Ok(name.to_owned());

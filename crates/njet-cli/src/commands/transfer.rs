@@ -1,10 +1,9 @@
 //! `njet transfer`
 
 use super::{eval::factor, report};
-use crate::Usage;
 use anyhow::{Result, anyhow};
 use clap::Args;
-use njet::training::{RunDirectory, ScaleError, TrainingError, Unscaled, UnscaledPart, transfer};
+use njet::training::{RunDirectory, TrainingError, transfer};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,8 +33,11 @@ struct Outcome {
     from: String,
     scale: f64,
     size: [usize; 2],
-    sigma: BTreeMap<String, [f64; 2]>,
-    unscaled: Vec<String>,
+    /// The new σ of every layer.
+    sigma: BTreeMap<String, Vec<f64>>,
+    /// What does not rescale.
+    fixed: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Transfer {
@@ -43,19 +45,20 @@ impl Transfer {
     pub fn run(self) -> Result<()> {
         let (run, config) = RunDirectory::open(&self.run)?;
         let made = transfer(&run, &config, self.scale, &self.out).map_err(advise)?;
-        let sigma = made.model.njet_layers().map(|(name, layer)| {
-            let sigma = layer.sigma();
-            (name.to_owned(), [sigma / self.scale, sigma])
-        });
         let result = Outcome {
             run: made.run.path().display().to_string(),
             from: self.run.display().to_string(),
             scale: self.scale,
             size: made.config.data.size,
-            sigma: sigma.collect(),
-            unscaled: made.unscaled.iter().map(say).collect(),
+            sigma: made.model.njet_layers().map(|(name, layer)| (name.to_owned(), layer.sigmas())).collect(),
+            fixed: made.fixed.iter().map(ToString::to_string).collect(),
+            warnings: made.warnings.iter().map(|(layer, warning)| format!("{layer}: {warning}")).collect(),
         };
-        report(self.json, &result, text)
+        report(self.json, &result, text)?;
+        for warning in &result.warnings {
+            crate::say(format_args!("warning: {warning}"));
+        }
+        Ok(())
     }
 }
 
@@ -67,27 +70,17 @@ fn advise(error: TrainingError) -> anyhow::Error {
         TrainingError::File { doing: "write" | "create", .. } => {
             anyhow!("{error}; choose another directory with `--out`")
         }
-        TrainingError::Rescale(e @ ScaleError::Factor { .. }) => Usage(e.into()).into(),
         other => other.into(),
-    }
-}
-
-fn say(part: &Unscaled) -> String {
-    let layer = &part.layer;
-    match part.part {
-        UnscaledPart::Convolution([height, width]) => format!("{layer}: a plain {height}×{width} convolution"),
-        UnscaledPart::Stride([y, x]) => format!("{layer}: its stride of {y}×{x} pixels"),
-        UnscaledPart::Pooling => format!("{layer}: the pooling after it, of 2×2 pixels"),
     }
 }
 
 fn text(result: &Outcome) -> String {
     let [height, width] = result.size;
     let mut text = format!("{} with every σ × {}, for images of {height}×{width} pixels\n", result.from, result.scale);
-    for (layer, [before, after]) in &result.sigma {
-        text += &format!("    σ  {layer}  {before:.3} → {after:.3}\n");
+    for (layer, sigmas) in &result.sigma {
+        text += &format!("    σ  {layer}  {} → {}\n", range(sigmas, 1.0 / result.scale), range(sigmas, 1.0));
     }
-    match result.unscaled.as_slice() {
+    match result.fixed.as_slice() {
         [] => text += "everything that counts in pixels has followed\n",
         parts => {
             text += "not rescaled, so the new model is near the old one, not the same:\n";
@@ -98,4 +91,11 @@ fn text(result: &Outcome) -> String {
     }
     text += &format!("the run is in {run}: `njet eval {run} --scales {}` tests it\n", result.scale, run = result.run);
     text
+}
+
+/// σ of a layer times a factor; of several, the least and the greatest.
+fn range(sigmas: &[f64], factor: f64) -> String {
+    let least = factor * sigmas.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = factor * sigmas.iter().copied().fold(0.0, f64::max);
+    if sigmas.len() == 1 { format!("{least:.3}") } else { format!("{least:.3}…{most:.3}") }
 }

@@ -85,11 +85,11 @@ impl<T: Real> VectorBody<T> for GatherY<'_, T> {
         let field = slots.len() * width + STRIP;
         let runs = if y.keep == 1 { 1 } else { y.result };
         let len = y.result * width / runs;
-        let (fields, plan) = stages.for_gather();
+        let (fields, plans) = stages.for_gather();
         for r in 0..runs {
             // What is written past a row's end the next row overwrites.
             let to = Strips::uninit(&mut out[r * len..]);
-            let plan = plan.of(y.line(&slots, r, width, len), Rows::ONE, direction.taps_y.radius());
+            let plan = plans.of(y.line(&slots, r, width, len), Rows::ONE, direction.taps_y.radius());
             mixture.gather::<V, R>(v, plan, fields, |j| STRIP + j * field, &to);
         }
     }
@@ -110,7 +110,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         let Self { stages, adjoint, mixture, tangent, upstream } = self;
         let (y, width, orders) = (&adjoint.y, adjoint.x.source, adjoint.order + 1);
         let (slots, area) = (0..y.slots(), y.slots() * width);
-        let ([rows, sums, tangent_sums], plan) = stages.for_fan();
+        let ([rows, sums, tangent_sums], plans) = stages.for_fan();
         let rows = rows.room(with_margins(1, area));
         rows.fill(T::ZERO);
         for (row, samples) in rows[STRIP..][..area].chunks_mut(y.spread * width).zip(upstream.chunks_exact(width)) {
@@ -118,7 +118,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         }
         let pitch = y.result * width + STRIP;
         let line = y.line(&slots, 0, width, y.result * width);
-        let plan = plan.of(line, Rows::ONE, adjoint.taps_y.radius());
+        let plan = plans.of(line, Rows::ONE, adjoint.taps_y.radius());
         for (mixture, sums) in [(Some(mixture), sums), (tangent, tangent_sums)] {
             if let Some(mixture) = mixture {
                 let out = Strips::uninit(as_uninit(sums.room(orders * pitch)));

@@ -63,10 +63,14 @@ impl<T: Real> Mixture<T> {
                 // would read beyond them, and the output has been checked.
                 unsafe {
                     let sum = match (self.fields - first).min(PASS) {
-                        1 => self.gather_strip::<V, R, 1>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        2 => self.gather_strip::<V, R, 2>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        3 => self.gather_strip::<V, R, 3>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        _ => self.gather_strip::<V, R, PASS>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        1 => self.gather_strip::<V, R, 1, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        2 => self.gather_strip::<V, R, 2, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        3 => match span.whole {
+                            3 => self.gather_strip::<V, R, 3, 3>(v, std::array::from_fn(at), taps, plan.step(), first),
+                            5 => self.gather_strip::<V, R, 3, 5>(v, std::array::from_fn(at), taps, plan.step(), first),
+                            _ => self.gather_strip::<V, R, 3, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
+                        },
+                        _ => self.gather_strip::<V, R, PASS, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
                     };
                     out.put::<V, R>(v, 0, o, sum, first > 0);
                 }
@@ -75,7 +79,7 @@ impl<T: Real> Mixture<T> {
     }
 
     #[inline(always)]
-    unsafe fn gather_strip<V: Vectors<T>, const R: usize, const J: usize>(
+    unsafe fn gather_strip<V: Vectors<T>, const R: usize, const J: usize, const WHOLE: isize>(
         &self,
         v: V,
         centres: [*const T; J],
@@ -85,6 +89,7 @@ impl<T: Real> Mixture<T> {
     ) -> [V::V; R] {
         // One sum a field: a single one would wait for each multiply-add to finish.
         let mut sums = [[v.splat(T::ZERO); R]; J];
+        let (low, high) = if WHOLE > 0 { (-WHOLE, WHOLE) } else { (low, high) };
         for t in low..=high {
             let offset = t * step as isize;
             let taps = ((t + self.radius as isize) as usize) * self.fields + first;
@@ -130,10 +135,14 @@ impl<T: Real> Mixture<T> {
                 // SAFETY: as in `gather`.
                 unsafe {
                     match (self.fields - first).min(PASS) {
-                        1 => self.fan_strip::<V, R, 1>(v, centre, taps, plan.step(), first, o, to, out),
-                        2 => self.fan_strip::<V, R, 2>(v, centre, taps, plan.step(), first, o, to, out),
-                        3 => self.fan_strip::<V, R, 3>(v, centre, taps, plan.step(), first, o, to, out),
-                        _ => self.fan_strip::<V, R, PASS>(v, centre, taps, plan.step(), first, o, to, out),
+                        1 => self.fan_strip::<V, R, 1, 0>(v, centre, taps, plan.step(), first, o, to, out),
+                        2 => self.fan_strip::<V, R, 2, 0>(v, centre, taps, plan.step(), first, o, to, out),
+                        3 => match span.whole {
+                            3 => self.fan_strip::<V, R, 3, 3>(v, centre, taps, plan.step(), first, o, to, out),
+                            5 => self.fan_strip::<V, R, 3, 5>(v, centre, taps, plan.step(), first, o, to, out),
+                            _ => self.fan_strip::<V, R, 3, 0>(v, centre, taps, plan.step(), first, o, to, out),
+                        },
+                        _ => self.fan_strip::<V, R, PASS, 0>(v, centre, taps, plan.step(), first, o, to, out),
                     }
                 }
             }
@@ -142,7 +151,7 @@ impl<T: Real> Mixture<T> {
 
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    unsafe fn fan_strip<V: Vectors<T>, const R: usize, const J: usize>(
+    unsafe fn fan_strip<V: Vectors<T>, const R: usize, const J: usize, const WHOLE: isize>(
         &self,
         v: V,
         centre: *const T,
@@ -154,6 +163,7 @@ impl<T: Real> Mixture<T> {
         out: &Strips<'_, T, false>,
     ) {
         let mut sums = [[v.splat(T::ZERO); R]; J];
+        let (low, high) = if WHOLE > 0 { (-WHOLE, WHOLE) } else { (low, high) };
         for t in low..=high {
             let at = centre.wrapping_offset(t * step as isize);
             let taps = ((t + self.radius as isize) as usize) * self.fields + first;

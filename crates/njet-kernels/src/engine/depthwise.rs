@@ -11,8 +11,7 @@
 //! ```
 
 use super::asymmetric::Mixture;
-use super::placement::Direction;
-use super::plane::Filters;
+use super::filters::{FilterSets, Filters, SigmaSums};
 use super::{Workspace, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::geometry::jet_index;
@@ -27,25 +26,28 @@ pub(super) fn applies(geometry: &Geometry) -> bool {
 }
 
 /// The filters along y of each channel.
-fn mixtures<T: Real>(geometry: &Geometry, alpha: &[T], direction: &Direction<T>) -> Vec<Mixture<T>> {
-    let channel = |alpha: &[T]| Mixture::new(&direction.taps_y, geometry.order + 1, |i, j| alpha[jet_index(i, j)]);
-    alpha.chunks_exact(geometry.basis()).map(channel).collect()
+fn mixtures<T: Real>(geometry: &Geometry, alpha: &[T], filters: &FilterSets<T>) -> Vec<Mixture<T>> {
+    let channel = |(channel, alpha): (usize, &[T])| {
+        let taps = &filters.regular(geometry.set_of_input(channel)).taps.taps_y;
+        Mixture::new(taps, geometry.order + 1, |i, j| alpha[jet_index(i, j)])
+    };
+    alpha.chunks_exact(geometry.basis()).enumerate().map(channel).collect()
 }
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
-    let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let filters = Filters { taps: &direction, tangent: None };
-    let mixtures = mixtures(geometry, call.alpha, &direction);
+    let sets = FilterSets::forward(geometry, call.taps, None);
+    let mixtures = mixtures(geometry, call.alpha, &sets);
     let (channels, pixels_in, pixels) = (geometry.groups, geometry.pixels_in(), geometry.pixels_out());
     let mut filling = Filling::new(geometry.output_len());
     let y = filling.parts(geometry.output_len());
     (0..geometry.batch * channels).into_par_iter().for_each(|plane| {
         let channel = plane % channels;
         T::with_workspace(|Workspace { stages, .. }| {
-            stages.analyse_x(isa, filters, &call.x[plane * pixels_in..][..pixels_in]);
+            let filters = sets.regular(geometry.set_of_input(channel));
+            stages.analyse_x(isa, Filters::Regular(filters), &call.x[plane * pixels_in..][..pixels_in]);
             // SAFETY: the only task with this plane.
             let out = unsafe { y.part(plane * pixels..(plane + 1) * pixels) };
-            stages.gather_y(isa, &direction, &mixtures[channel], out);
+            stages.gather_y(isa, filters.taps, &mixtures[channel], out);
             if let Some(bias) = call.bias {
                 // SAFETY: `gather_y` has written the plane.
                 out.iter_mut().for_each(|y| _ = y.write(unsafe { y.assume_init() } + bias[channel]));
@@ -61,27 +63,31 @@ struct Partial {
     channel: usize,
     /// `[B]`.
     alpha: Vec<f64>,
-    sigma: [f64; 2],
+    sigma: SigmaSums,
 }
 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
-    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
     let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
-    let flipped = |direction: &Direction<T>| {
-        mixtures(geometry, call.alpha, direction).iter().map(Mixture::flipped).collect::<Vec<_>>()
+    let forward = FilterSets::forward(geometry, call.taps, d_taps);
+    let flipped = |channel: usize, alpha: &[T], tangent: bool| {
+        let filters = forward.regular(geometry.set_of_input(channel));
+        let taps = if tangent { filters.tangent? } else { filters.taps };
+        Some(Mixture::new(&taps.taps_y, geometry.order + 1, |i, j| alpha[jet_index(i, j)]).flipped())
     };
-    let taps = forward(call.taps);
-    let tangent = d_taps.map(forward);
+    let mixtures = |tangent: bool| -> Vec<Mixture<T>> {
+        let channels = call.alpha.chunks_exact(geometry.basis()).enumerate();
+        channels.filter_map(|(channel, alpha)| flipped(channel, alpha, tangent)).collect()
+    };
+    let mut sigma = SigmaSums::new(geometry, d_taps);
     let pass = BackwardPass {
         geometry,
         call,
         isa,
-        mixtures: flipped(&taps),
-        tangent_mixtures: tangent.as_ref().map(flipped),
-        taps,
-        tangent,
-        adjoint: adjoint(call.taps),
+        mixtures: mixtures(false),
+        tangent_mixtures: mixtures(true),
+        adjoint: forward.adjoint(geometry),
+        forward,
+        no_sigma: sigma.clone(),
     };
     let tasks: Vec<_> = pieces(geometry.batch, images_per_part(geometry.batch))
         .flat_map(|images| (0..geometry.groups).map(move |channel| (images.clone(), channel)))
@@ -94,9 +100,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         .map(|(images, channel)| T::with_workspace(|workspace| pass.run(images, channel, &grad_x, workspace)))
         .collect();
     let mut alpha = vec![0.0; if wanted.alpha { call.alpha.len() } else { 0 }];
-    let mut sigma = [0.0; 2];
     for partial in &partials {
-        sigma = [sigma[0] + partial.sigma[0], sigma[1] + partial.sigma[1]];
+        sigma.merge(&partial.sigma);
         let start = partial.channel * geometry.basis();
         alpha.iter_mut().skip(start).zip(&partial.alpha).for_each(|(sum, &part)| *sum += part);
     }
@@ -105,7 +110,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
         alpha: wanted.alpha.then(|| alpha.into_iter().map(T::from_f64).collect()),
         bias: None,
-        sigma: wanted.sigma.then_some(sigma),
+        sigma: wanted.sigma.then(|| sigma.finish()),
     }
 }
 
@@ -113,12 +118,13 @@ struct BackwardPass<'a, T> {
     geometry: &'a Geometry,
     call: &'a Backward<'a, T>,
     isa: Isa,
-    taps: Direction<T>,
-    tangent: Option<Direction<T>>,
-    adjoint: Direction<T>,
-    /// The adjoint filters along y of each channel.
+    forward: FilterSets<T>,
+    adjoint: FilterSets<T>,
+    /// The adjoint filters along y of each channel,
     mixtures: Vec<Mixture<T>>,
-    tangent_mixtures: Option<Vec<Mixture<T>>>,
+    /// and their derivatives by σ, where wanted.
+    tangent_mixtures: Vec<Mixture<T>>,
+    no_sigma: SigmaSums,
 }
 
 impl<T: Real> BackwardPass<'_, T> {
@@ -131,23 +137,22 @@ impl<T: Real> BackwardPass<'_, T> {
     ) -> Partial {
         let (geometry, call, isa, wanted) = (self.geometry, self.call, self.isa, self.call.wanted);
         let (pixels_in, pixels) = (geometry.pixels_in(), geometry.pixels_out());
-        let filters = Filters { taps: &self.taps, tangent: self.tangent.as_ref() };
-        let adjoint = Filters { taps: &self.adjoint, tangent: None };
-        let mixture = &self.mixtures[channel];
-        let tangent = self.tangent_mixtures.as_ref().map(|mixtures| &mixtures[channel]);
-        let mut partial =
-            Partial { channel, alpha: vec![0.0; if wanted.alpha { geometry.basis() } else { 0 }], sigma: [0.0; 2] };
+        let set = geometry.set_of_input(channel);
+        let (filters, adjoint) = (self.forward.regular(set), self.adjoint.regular(set));
+        let (mixture, tangent) = (&self.mixtures[channel], self.tangent_mixtures.get(channel));
+        let alpha = vec![0.0; if wanted.alpha { geometry.basis() } else { 0 }];
+        let mut partial = Partial { channel, alpha, sigma: self.no_sigma.clone() };
         for image in images {
             let plane = image * geometry.groups + channel;
             let upstream = &call.grad_y[plane * pixels..][..pixels];
             if wanted.alpha || wanted.sigma {
-                stages.analyse_x(isa, filters, &call.x[plane * pixels_in..][..pixels_in]);
+                stages.analyse_x(isa, Filters::Regular(filters), &call.x[plane * pixels_in..][..pixels_in]);
             }
             if wanted.alpha {
-                stages.by_coefficients(isa, &self.taps, upstream, &mut partial.alpha);
+                stages.by_coefficients(isa, filters.taps, upstream, &mut partial.alpha);
             }
             if wanted.x || wanted.sigma {
-                stages.fan_y(isa, &self.adjoint, mixture, tangent, upstream);
+                stages.fan_y(isa, adjoint.taps, mixture, tangent, upstream);
             }
             if wanted.x {
                 // SAFETY: the only task with this image and channel.
@@ -155,8 +160,7 @@ impl<T: Real> BackwardPass<'_, T> {
                 stages.synthesise_x(isa, adjoint.taps, out);
             }
             if wanted.sigma {
-                let [by_y, by_x] = stages.sigma(isa, filters);
-                partial.sigma = [partial.sigma[0] + by_y, partial.sigma[1] + by_x];
+                stages.sigma(isa, Filters::Regular(filters), |k, by| partial.sigma.add(set, k, by));
             }
         }
         partial

@@ -1,8 +1,8 @@
 //! Filters first: the responses of the input channels, then one product with the coefficients.
 
+use super::filters::{FilterSets, SigmaSums};
 use super::pack::{self, Source};
-use super::placement::Direction;
-use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
+use super::plane::{Planes, Responses, clear_margins, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::{BLOCK, PARTS, SUMMED_BLOCK, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
@@ -52,8 +52,7 @@ fn input_plane<'a, T>(geometry: &Geometry, x: &'a [T], image: usize, group: usiz
 }
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
-    let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let filters = Filters { taps: &direction, tangent: None };
+    let filters = FilterSets::forward(geometry, call.taps, None);
     let coefficients = coefficients(geometry, call.alpha);
     let mut filling = Filling::new(geometry.output_len());
     let y = filling.parts(geometry.output_len());
@@ -61,7 +60,7 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
     (0..tiles.len() * geometry.groups).into_par_iter().for_each(|task| {
         let (tile, group) = (&tiles[task / geometry.groups], task % geometry.groups);
         T::with_workspace(|workspace| {
-            forward_tile(geometry, call, filters, &coefficients[group], tile, group, &y, workspace, isa);
+            forward_tile(geometry, call, &filters, &coefficients[group], tile, group, &y, workspace, isa);
             workspace.trim();
         });
     });
@@ -74,7 +73,7 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
 fn forward_tile<T: Real>(
     geometry: &Geometry,
     call: &Forward<'_, T>,
-    filters: Filters<'_, T>,
+    filters: &FilterSets<T>,
     coefficients: &Tiles<T>,
     tile: &Tile,
     group: usize,
@@ -92,6 +91,7 @@ fn forward_tile<T: Real>(
         let pitch = strip_pitch(rows);
         let panel = workspace.panel.room(tile.images.len() * strips * pitch);
         for c in block.clone() {
+            let filters = filters.set(geometry.set_of_input(group * geometry.group_in + c));
             for (panel, image) in panel.chunks_exact_mut(strips * pitch).zip(tile.images.clone()) {
                 let planes = Planes { start: (c - block.start) * basis * STRIP, pitch: STRIP };
                 let responses = Responses { out: panel, planes, strip_pitch: pitch };
@@ -121,21 +121,20 @@ struct Partial<T> {
     channels: Range<usize>,
     /// `[channels · B, group_out]`.
     alpha: Vec<T>,
-    sigma: [f64; 2],
+    sigma: SigmaSums,
 }
 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
-    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
     let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+    let forward = FilterSets::forward(geometry, call.taps, d_taps);
+    let no_sigma = SigmaSums::new(geometry, d_taps);
     let pass = BackwardPass {
         geometry,
         call,
         isa,
-        forward: forward(call.taps),
-        forward_tangent: d_taps.map(forward),
-        adjoint: adjoint(call.taps),
-        adjoint_tangent: d_taps.map(adjoint),
+        adjoint: forward.adjoint(geometry),
+        forward,
+        no_sigma: no_sigma.clone(),
         mixing: mixing(geometry, call.alpha),
     };
     let part = images_per_part(geometry.batch);
@@ -171,7 +170,9 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         alpha: wanted.alpha.then(|| sum_alpha(geometry, &partials)),
         bias: None,
         sigma: wanted.sigma.then(|| {
-            partials.iter().fold([0.0; 2], |sum, partial| [sum[0] + partial.sigma[0], sum[1] + partial.sigma[1]])
+            let mut sigma = no_sigma;
+            partials.iter().for_each(|partial| sigma.merge(&partial.sigma));
+            sigma.finish()
         }),
     }
 }
@@ -208,10 +209,9 @@ struct BackwardPass<'a, T> {
     geometry: &'a Geometry,
     call: &'a Backward<'a, T>,
     isa: Isa,
-    forward: Direction<T>,
-    forward_tangent: Option<Direction<T>>,
-    adjoint: Direction<T>,
-    adjoint_tangent: Option<Direction<T>>,
+    forward: FilterSets<T>,
+    adjoint: FilterSets<T>,
+    no_sigma: SigmaSums,
     mixing: Vec<Tiles<T>>,
 }
 
@@ -226,8 +226,6 @@ impl<T: Real> BackwardPass<'_, T> {
     ) -> Partial<T> {
         let (geometry, call, isa) = (self.geometry, self.call, self.isa);
         let (basis, pixels, wanted) = (geometry.basis(), geometry.pixels_out(), call.wanted);
-        let filters = Filters { taps: &self.forward, tangent: self.forward_tangent.as_ref() };
-        let adjoint = Filters { taps: &self.adjoint, tangent: self.adjoint_tangent.as_ref() };
         let need_planes = wanted.x || wanted.sigma;
         let strips = pixels.div_ceil(STRIP);
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
@@ -237,7 +235,7 @@ impl<T: Real> BackwardPass<'_, T> {
             group,
             channels: channels.clone(),
             alpha: vec![T::ZERO; if wanted.alpha { channels.len() * basis * outputs } else { 0 }],
-            sigma: [0.0; 2],
+            sigma: self.no_sigma.clone(),
         };
         for tile in pieces(images.len(), tile) {
             let tile = images.start + tile.start..images.start + tile.end;
@@ -272,6 +270,8 @@ impl<T: Real> BackwardPass<'_, T> {
                 let pitch = strip_pitch(rows);
                 let panel = workspace.panel.room(if wanted.alpha { tile.len() * strips * pitch } else { 0 });
                 for c in block.clone() {
+                    let set = geometry.set_of_input(group * geometry.group_in + c);
+                    let (filters, adjoint) = (self.forward.set(set), self.adjoint.set(set));
                     for (m, image) in tile.clone().enumerate() {
                         let stages = &mut workspace.stages;
                         let plane = input_plane(geometry, call.x, image, group, c);
@@ -294,9 +294,7 @@ impl<T: Real> BackwardPass<'_, T> {
                             stages.synthesise(isa, adjoint, planes, mixed, out);
                         }
                         if wanted.sigma {
-                            let [by_y, by_x] = stages.sigma(isa, filters);
-                            partial.sigma[0] += by_y;
-                            partial.sigma[1] += by_x;
+                            stages.sigma(isa, filters, |tangent, by| partial.sigma.add(set, tangent, by));
                         }
                     }
                 }

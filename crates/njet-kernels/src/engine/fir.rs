@@ -110,8 +110,11 @@ impl<T: Real> Bank<T> {
                             // taps that would read beyond them; the outputs have been checked too.
                             unsafe {
                                 let centres = [at(origin(j)), at(next)];
-                                let (sums, more) =
-                                    self.analyse_strip::<V, R, $J, $K>(v, centres, span, plan.step(), first);
+                                let (sums, more) = match span.whole {
+                                    3 => self.analyse_strip::<V, R, $J, $K, 3>(v, centres, span, plan.step(), first),
+                                    5 => self.analyse_strip::<V, R, $J, $K, 5>(v, centres, span, plan.step(), first),
+                                    _ => self.analyse_strip::<V, R, $J, $K, 0>(v, centres, span, plan.step(), first),
+                                };
                                 (0..$J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n]));
                                 (0..$K).for_each(|n| out.store(v, start(n, j + 1), o, &more[n]));
                             }
@@ -130,9 +133,10 @@ impl<T: Real> Bank<T> {
         }
     }
 
-    /// `J` orders of one field and `K ≤ J` of another.
+    /// `J` orders of one field and `K ≤ J` of another. `WHOLE`: what the span's `whole` is, or 0 where it may be
+    /// anything.
     #[inline(always)]
-    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize, const K: usize>(
+    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize, const K: usize, const WHOLE: usize>(
         &self,
         v: V,
         centres: [*const T; 2],
@@ -148,7 +152,7 @@ impl<T: Real> Bank<T> {
                 v.load(centres[field].wrapping_add(offset).wrapping_add(r * V::LANES))
             };
             let mut taps = self.side(true, 0, first);
-            if span.centre {
+            if WHOLE > 0 || span.centre {
                 let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
                 for r in 0..R {
                     single::<T, V, R, J, 2>(v, &mut sums, r, load(0, 0, r), &tap);
@@ -158,7 +162,7 @@ impl<T: Real> Bank<T> {
                 }
             }
             let (mut after, mut before) = (0, 0usize);
-            for _ in 0..span.both {
+            for _ in 0..if WHOLE > 0 { WHOLE } else { span.both } {
                 taps = taps.wrapping_add(self.orders);
                 (after, before) = (after + step, before.wrapping_sub(step));
                 let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
@@ -168,6 +172,9 @@ impl<T: Real> Bank<T> {
                         folded::<T, V, R, K>(v, &mut more, r, load(1, after, r), load(1, before, r), &tap);
                     }
                 }
+            }
+            if WHOLE > 0 {
+                return (sums, more);
             }
             let (from, to) = span.one;
             let step = if span.after { step } else { step.wrapping_neg() };

@@ -45,6 +45,8 @@ pub(super) struct Span {
     pub(super) one: (usize, usize),
     /// after the centre, or before it.
     pub(super) after: bool,
+    /// R where all taps −R … R meet samples; else 0.
+    pub(super) whole: usize,
 }
 
 impl Span {
@@ -57,7 +59,8 @@ impl Span {
         let after = high > -low;
         let (near, far) = if after { (low, high) } else { (-high, -low) };
         let one = if far > both { (near.max(both + 1) as usize, far as usize + 1) } else { (0, 0) };
-        Self { low, high, both: both as usize, centre: low <= 0 && high >= 0, one, after }
+        let whole = if (low, high) == (-radius, radius) { radius as usize } else { 0 };
+        Self { low, high, both: both as usize, centre: low <= 0 && high >= 0, one, after, whole }
     }
 }
 
@@ -72,7 +75,7 @@ pub(super) struct Run {
     pub(super) strips: usize,
 }
 
-/// The strips of a line, or of several: kept as long as the line is the same.
+/// The strips of a line, or of several.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     of: Option<(Line, Rows, usize)>,
@@ -87,17 +90,42 @@ pub(super) struct Plan {
     step: usize,
 }
 
-impl Plan {
+/// Plans that are kept at a time: channels with filters of their own have few different radii.
+const KEPT: usize = 16;
+
+/// The plans of a half of a pass; one, unless channels have filters of their own.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    kept: Vec<Plan>,
+    /// The one to make anew when there are [`KEPT`].
+    oldest: usize,
+}
+
+impl Plans {
     /// The plan of `line` under taps of `radius`, `rows` times.
     #[inline(always)]
-    pub(super) fn of(&mut self, line: Line, rows: Rows, radius: usize) -> &Self {
-        if self.of != Some((line, rows, radius)) {
-            self.make(line, rows, radius);
-        }
-        self
+    pub(super) fn of(&mut self, line: Line, rows: Rows, radius: usize) -> &Plan {
+        let wanted = Some((line, rows, radius));
+        let place = match self.kept.iter().position(|plan| plan.of == wanted) {
+            Some(place) => place,
+            None => self.make(line, rows, radius),
+        };
+        &self.kept[place]
     }
 
     #[inline(never)]
+    fn make(&mut self, line: Line, rows: Rows, radius: usize) -> usize {
+        let place = if self.kept.len() < KEPT { self.kept.len() } else { self.oldest };
+        if place == self.kept.len() {
+            self.kept.push(Plan::default());
+        }
+        self.kept[place].make(line, rows, radius);
+        self.oldest = (place + 1) % KEPT;
+        place
+    }
+}
+
+impl Plan {
     fn make(&mut self, line: Line, rows: Rows, radius: usize) {
         let Line { step, samples, centre, len } = line;
         self.of = Some((line, rows, radius));
@@ -212,8 +240,8 @@ mod tests {
             radius in 0usize..20,
         ) {
             let line = Line { step, samples, centre, len: rows * step };
-            let mut plan = Plan::default();
-            let plan = plan.of(line, Rows::ONE, radius);
+            let mut plans = Plans::default();
+            let plan = plans.of(line, Rows::ONE, radius);
             let mut outputs = Vec::new();
             let (mut from, mut to) = (0, 0);
             for_strips!(plan, |output, element, span| {
@@ -242,10 +270,10 @@ mod tests {
         #[test]
         fn rows_repeat_a_line(samples in 1usize..40, rows in 1usize..5, radius in 0usize..20) {
             let line = Line { step: 1, samples, centre: 0, len: samples };
-            let mut plan = Plan::default();
+            let mut plans = Plans::default();
             let repeated = Rows { count: rows, outputs: 100, samples: 50 };
             let mut outputs = Vec::new();
-            for_strips!(plan.of(line, repeated, radius), |output, element, _span| outputs.push((output, element)));
+            for_strips!(plans.of(line, repeated, radius), |output, element, _span| outputs.push((output, element)));
             let one = (0..samples).step_by(STRIP);
             let expected = (0..rows).flat_map(|r| one.clone().map(move |o| (r * 100 + o, (r * 50 + o) as isize)));
             assert_eq!(outputs, expected.collect::<Vec<_>>());

@@ -4,9 +4,9 @@
 //! the upstream gradient with the adjoint filters. Cheaper where there are fewer output than input
 //! channels.
 
+use super::filters::{FilterSets, SigmaSums};
 use super::pack::{self, Source};
-use super::placement::Direction;
-use super::plane::{Filters, Planes, Responses, clear_margins, with_margins};
+use super::plane::{Planes, Responses, clear_margins, with_margins};
 use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::workspace::Buffer;
 use super::{BLOCK, TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
@@ -71,8 +71,7 @@ fn planes(geometry: &Geometry, index: usize) -> Planes {
 }
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
-    let direction = Direction::forward(geometry.order, &geometry.y, &geometry.x, call.taps);
-    let filters = Filters { taps: &direction, tangent: None };
+    let filters = FilterSets::forward(geometry, call.taps, None);
     let mixing = mixing(geometry, call.alpha);
     let basis = geometry.basis();
     // Images divide the work; where there are few, so do the output channels.
@@ -93,6 +92,7 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
                 for (index, o) in block.enumerate() {
                     // SAFETY: the only task with this image and output channel.
                     let out = unsafe { y.part(output_plane(geometry, image, group, o)) };
+                    let filters = filters.set(geometry.set_of_output(group * geometry.group_out + o));
                     stages.synthesise(isa, filters, planes(geometry, index), mixed, Some(&mut *out));
                     if let Some(bias) = call.bias {
                         let bias = bias[group * geometry.group_out + o];
@@ -113,21 +113,20 @@ struct Partial<T> {
     group: usize,
     /// `[group_out · B, channels_in / groups]`.
     mixing: Vec<T>,
-    sigma: [f64; 2],
+    sigma: SigmaSums,
 }
 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let forward = |taps| Direction::forward(geometry.order, &geometry.y, &geometry.x, taps);
-    let adjoint = |taps| Direction::adjoint(geometry.order, &geometry.y, &geometry.x, taps);
     let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+    let forward = FilterSets::forward(geometry, call.taps, d_taps);
+    let no_sigma = SigmaSums::new(geometry, d_taps);
     let pass = BackwardPass {
         geometry,
         call,
         isa,
-        forward: forward(call.taps),
-        forward_tangent: d_taps.map(forward),
-        adjoint: adjoint(call.taps),
-        adjoint_tangent: d_taps.map(adjoint),
+        adjoint: forward.adjoint(geometry),
+        forward,
+        no_sigma: no_sigma.clone(),
         mixing: mixing(geometry, call.alpha),
         unmixing: unmixing(geometry, call.alpha),
     };
@@ -150,10 +149,9 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
 
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let mut grad_alpha = if wanted.alpha { vec![T::ZERO; call.alpha.len()] } else { Vec::new() };
-    let mut sigma = [0.0; 2];
+    let mut sigma = no_sigma;
     for partial in &partials {
-        sigma[0] += partial.sigma[0];
-        sigma[1] += partial.sigma[1];
+        sigma.merge(&partial.sigma);
         for (row, from) in partial.mixing.chunks_exact(inputs).enumerate() {
             let (o, b) = (partial.group * geometry.group_out + row / basis, row % basis);
             for (c, &from) in from.iter().enumerate() {
@@ -166,7 +164,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
         alpha: wanted.alpha.then_some(grad_alpha),
         bias: None,
-        sigma: wanted.sigma.then_some(sigma),
+        sigma: wanted.sigma.then(|| sigma.finish()),
     }
 }
 
@@ -183,10 +181,9 @@ struct BackwardPass<'a, T> {
     geometry: &'a Geometry,
     call: &'a Backward<'a, T>,
     isa: Isa,
-    forward: Direction<T>,
-    forward_tangent: Option<Direction<T>>,
-    adjoint: Direction<T>,
-    adjoint_tangent: Option<Direction<T>>,
+    forward: FilterSets<T>,
+    adjoint: FilterSets<T>,
+    no_sigma: SigmaSums,
     mixing: Vec<Tiles<T>>,
     unmixing: Vec<Tiles<T>>,
 }
@@ -201,13 +198,11 @@ impl<T: Real> BackwardPass<'_, T> {
     ) -> Partial<T> {
         let (geometry, call, isa) = (self.geometry, self.call, self.isa);
         let (basis, pixels, inputs, wanted) = (geometry.basis(), geometry.pixels_in(), geometry.group_in, call.wanted);
-        let adjoint = Filters { taps: &self.adjoint, tangent: self.adjoint_tangent.as_ref() };
-        let forward = Filters { taps: &self.forward, tangent: self.forward_tangent.as_ref() };
         let need_responses = wanted.x || wanted.alpha;
         let strips = pixels.div_ceil(STRIP);
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
         let per_block = channels_per_block(BLOCK, basis, tile * strips * STRIP, geometry.group_out);
-        let mut partial = Partial { group, mixing: Vec::new(), sigma: [0.0; 2] };
+        let mut partial = Partial { group, mixing: Vec::new(), sigma: self.no_sigma.clone() };
         if wanted.alpha {
             partial.mixing.resize(geometry.group_out * basis * inputs, T::ZERO);
         }
@@ -227,6 +222,8 @@ impl<T: Real> BackwardPass<'_, T> {
                         mix(isa, geometry, left, rows, input, m, mixed)
                     });
                     for (index, o) in block.clone().enumerate() {
+                        let set = geometry.set_of_output(group * geometry.group_out + o);
+                        let (forward, adjoint) = (self.forward.set(set), self.adjoint.set(set));
                         let upstream = &call.grad_y[output_plane(geometry, image, group, o)];
                         if need_responses {
                             let planes = Planes { start: index * basis * STRIP, pitch: STRIP };
@@ -238,9 +235,7 @@ impl<T: Real> BackwardPass<'_, T> {
                         }
                         if let Some(mixed) = &mixed {
                             stages.synthesise(isa, forward, planes(geometry, index), mixed, None);
-                            let [by_y, by_x] = stages.sigma(isa, adjoint);
-                            partial.sigma[0] += by_y;
-                            partial.sigma[1] += by_x;
+                            stages.sigma(isa, adjoint, |tangent, by| partial.sigma.add(set, tangent, by));
                         }
                     }
                     if wanted.x {

@@ -14,6 +14,7 @@ mod band_limited;
 mod cost;
 mod depthwise;
 mod filter_then_mix;
+mod filters;
 mod fir;
 mod line;
 mod mix_then_filter;
@@ -21,6 +22,7 @@ mod pack;
 mod placement;
 mod plane;
 mod pointwise;
+mod positioned;
 mod product;
 mod strips;
 mod workspace;
@@ -30,7 +32,7 @@ pub use band_limited::{DEFAULT_BAND_TOLERANCE, band_step, band_step_backward};
 pub use cost::LoopOrder;
 pub(crate) use workspace::Workspace;
 
-use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Taps};
+use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Sharing, Taps};
 use rayon::prelude::*;
 
 /// How to run a pass. The default chooses by counting operations.
@@ -69,13 +71,26 @@ enum Way {
 }
 
 impl Way {
-    fn of<T: Real>(geometry: &Geometry, taps: Taps<'_, T>, options: Options) -> Self {
-        match options.loop_order {
-            Some(order) => Self::Product(order),
-            None if pointwise::is_pointwise(geometry, taps) => Self::Pointwise,
-            None if depthwise::applies(geometry) => Self::Depthwise,
-            None => Self::Product(LoopOrder::cheaper(geometry)),
-        }
+    fn of<T: Real>(geometry: &Geometry, taps: Taps<'_, T>, options: Options) -> Result<Self, KernelError> {
+        let degenerate = depthwise::applies(geometry);
+        // Filters that differ between channels must meet those channels.
+        let only = match geometry.sharing {
+            Sharing::Input if !degenerate => Some(LoopOrder::FilterThenMix),
+            Sharing::Output if !degenerate => Some(LoopOrder::MixThenFilter),
+            _ => None,
+        };
+        Ok(match (options.loop_order, only) {
+            (Some(LoopOrder::MixThenFilter), Some(LoopOrder::FilterThenMix)) => {
+                return Err(KernelError::Sharing { sharing: "input", order: "after the channels are mixed" });
+            }
+            (Some(LoopOrder::FilterThenMix), Some(LoopOrder::MixThenFilter)) => {
+                return Err(KernelError::Sharing { sharing: "output", order: "before the channels are mixed" });
+            }
+            (Some(order), _) | (None, Some(order)) => Self::Product(order),
+            (None, None) if pointwise::is_pointwise(geometry, taps) => Self::Pointwise,
+            (None, None) if degenerate && !geometry.is_centred() => Self::Depthwise,
+            (None, None) => Self::Product(LoopOrder::cheaper(geometry)),
+        })
     }
 }
 
@@ -96,7 +111,7 @@ pub(crate) fn run_forward<T: Real>(
     if let Some(y) = band_limited::forward(geometry, call, options) {
         return y;
     }
-    Ok(match Way::of(geometry, call.taps, options) {
+    Ok(match Way::of(geometry, call.taps, options)? {
         Way::Pointwise => pointwise::forward(geometry, call, options.isa),
         Way::Depthwise => depthwise::forward(geometry, call, options.isa),
         Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::forward(geometry, call, options.isa),
@@ -124,21 +139,25 @@ pub(crate) fn run_backward<T: Real>(
     call.check(geometry)?;
     let mut gradients = match band_limited::backward(geometry, call, options) {
         Some(gradients) => gradients?,
-        None => run_ordinary_backward(geometry, call, options),
+        None => run_ordinary_backward(geometry, call, options)?,
     };
     gradients.bias = call.wanted.bias.then(|| by_bias(geometry, call.grad_y));
     Ok(gradients)
 }
 
-fn run_ordinary_backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, options: Options) -> Gradients<T> {
-    match Way::of(geometry, call.taps, options) {
+fn run_ordinary_backward<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    options: Options,
+) -> Result<Gradients<T>, KernelError> {
+    Ok(match Way::of(geometry, call.taps, options)? {
         // The gradient of σ needs responses of the derivative taps, which need not be trivial.
         Way::Pointwise if call.wanted.sigma => filter_then_mix::backward(geometry, call, options.isa),
         Way::Pointwise => pointwise::backward(geometry, call, options.isa),
         Way::Depthwise => depthwise::backward(geometry, call, options.isa),
         Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::backward(geometry, call, options.isa),
         Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::backward(geometry, call, options.isa),
-    }
+    })
 }
 
 fn by_bias<T: Real>(geometry: &Geometry, grad_y: &[T]) -> Vec<T> {
@@ -198,7 +217,7 @@ mod tests {
         let way = |channels_in, channels_out, groups, loop_order| {
             let config = GeometryConfig { batch: 2, channels_in, channels_out, groups, order: 2, y: axis, x: axis };
             let taps = Taps { y: &[0.5f32; 21], x: &[0.5; 21] };
-            Way::of(&Geometry::new(config).unwrap(), taps, Options { loop_order, ..Options::default() })
+            Way::of(&Geometry::new(config).unwrap(), taps, Options { loop_order, ..Options::default() }).unwrap()
         };
         assert_eq!(way(8, 8, 8, None), Way::Depthwise);
         assert_eq!(way(1, 1, 1, None), Way::Depthwise);

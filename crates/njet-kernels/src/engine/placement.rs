@@ -107,24 +107,25 @@ pub(super) struct Direction<T> {
 }
 
 impl<T: Real> Direction<T> {
-    pub(super) fn forward(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
+    /// From the input to the output; of the taps `dead` (along y, along x) are left out at each end.
+    pub(super) fn forward(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>, dead: [usize; 2]) -> Self {
         Self {
             order,
-            y: Placement::forward(&y.trimmed()),
-            x: Placement::forward(&x.trimmed()),
-            taps_y: Bank::new(taps.y, order + 1, y.dead_taps()),
-            taps_x: Bank::new(taps.x, order + 1, x.dead_taps()),
+            y: Placement::forward(y),
+            x: Placement::forward(x),
+            taps_y: Bank::new(taps.y, order + 1, dead[0]),
+            taps_x: Bank::new(taps.x, order + 1, dead[1]),
         }
     }
 
-    pub(super) fn adjoint(order: usize, y: &Axis, x: &Axis, taps: Taps<'_, T>) -> Self {
-        let forward = Self::forward(order, y, x, taps);
+    /// The adjoint of `self`, which goes from the input to the output of the same axes.
+    pub(super) fn adjoint(&self, y: &Axis, x: &Axis) -> Self {
         Self {
-            y: Placement::adjoint(&y.trimmed()),
-            x: Placement::adjoint(&x.trimmed()),
-            taps_y: forward.taps_y.flipped(),
-            taps_x: forward.taps_x.flipped(),
-            ..forward
+            order: self.order,
+            y: Placement::adjoint(y),
+            x: Placement::adjoint(x),
+            taps_y: self.taps_y.flipped(),
+            taps_x: self.taps_x.flipped(),
         }
     }
 }

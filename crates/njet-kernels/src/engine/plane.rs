@@ -1,9 +1,11 @@
 //! The filters over one plane: all responses of a channel, and the adjoint.
 
+use super::filters::{Filters, Regular};
 use super::fir::Bank;
-use super::line::{Plan, Rows};
+use super::line::{Plans, Rows};
 use super::pieces;
 use super::placement::{Direction, Placement};
+use super::positioned;
 use super::strips::Strips;
 use super::workspace::Buffer;
 use crate::Real;
@@ -24,16 +26,9 @@ pub(super) struct Planes {
 
 impl Planes {
     #[inline(always)]
-    fn at(&self, i: usize, j: usize) -> usize {
+    pub(super) fn at(&self, i: usize, j: usize) -> usize {
         self.start + jet_index(i, j) * self.pitch
     }
-}
-
-/// The filters of a layer and, where the gradient of σ is wanted, their derivatives by σ.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Filters<'a, T> {
-    pub(super) taps: &'a Direction<T>,
-    pub(super) tangent: Option<&'a Direction<T>>,
 }
 
 /// Intermediate lines and planes of one thread. The two directions of a pass leave their first halves
@@ -59,10 +54,12 @@ pub(super) struct Stages<T> {
     /// with their derivatives.
     tangent_sums: Buffer<T>,
     /// The strips of each half of the two passes.
-    analyse_x: Plan,
-    analyse_y: Plan,
-    synthesise_y: Plan,
-    synthesise_x: Plan,
+    analyse_x: Plans,
+    analyse_y: Plans,
+    synthesise_y: Plans,
+    synthesise_x: Plans,
+    /// Of filters that differ from output to output.
+    positioned: positioned::Stages<T>,
 }
 
 impl<T> Default for Stages<T> {
@@ -77,10 +74,11 @@ impl<T> Default for Stages<T> {
             spread_rows: Buffer::default(),
             sums: Buffer::default(),
             tangent_sums: Buffer::default(),
-            analyse_x: Plan::default(),
-            analyse_y: Plan::default(),
-            synthesise_y: Plan::default(),
-            synthesise_x: Plan::default(),
+            analyse_x: Plans::default(),
+            analyse_y: Plans::default(),
+            synthesise_y: Plans::default(),
+            synthesise_x: Plans::default(),
+            positioned: positioned::Stages::default(),
         }
     }
 }
@@ -114,13 +112,23 @@ impl<T: Real> Stages<T> {
         rows: Range<usize>,
         responses: Responses<'_, T>,
     ) {
-        T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: Some(responses) });
+        match filters {
+            Filters::Regular(filters) => {
+                T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: Some(responses) });
+            }
+            Filters::Positioned(filters) => self.positioned.analyse(isa, filters, plane, rows, Some(responses)),
+        }
     }
 
     /// The first half of [`analyse`](Self::analyse), all rows: what [`sigma`](Self::sigma) needs of it.
     pub(super) fn analyse_x(&mut self, isa: Isa, filters: Filters<'_, T>, plane: &[T]) {
-        let rows = 0..filters.taps.y.result;
-        T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: None });
+        match filters {
+            Filters::Regular(filters) => {
+                let rows = 0..filters.taps.y.result;
+                T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: None });
+            }
+            Filters::Positioned(filters) => self.positioned.analyse(isa, filters, plane, 0..0, None),
+        }
     }
 
     /// The adjoint of [`analyse`](Self::analyse): B planes, each with a margin of zeros before and after,
@@ -133,7 +141,10 @@ impl<T: Real> Stages<T> {
         source: &[T],
         out: Option<&mut [MaybeUninit<T>]>,
     ) {
-        T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out });
+        match filters {
+            Filters::Regular(filters) => T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out }),
+            Filters::Positioned(filters) => self.positioned.synthesise(isa, filters, planes, source, out),
+        }
     }
 
     /// The second half of [`synthesise`](Self::synthesise): along x, into `out`.
@@ -152,22 +163,30 @@ impl<T: Real> Stages<T> {
     }
 
     /// Rows with margins, and the sums along y with the taps and with their derivatives.
-    pub(super) fn for_fan(&mut self) -> ([&mut Buffer<T>; 3], &mut Plan) {
+    pub(super) fn for_fan(&mut self) -> ([&mut Buffer<T>; 3], &mut Plans) {
         ([&mut self.spread_rows, &mut self.sums, &mut self.tangent_sums], &mut self.synthesise_y)
     }
 
     /// The same, and the strips along y, for [`gather_y`](Self::gather_y).
-    pub(super) fn for_gather(&mut self) -> (&[T], &mut Plan) {
+    pub(super) fn for_gather(&mut self) -> (&[T], &mut Plans) {
         (&self.fields, &mut self.analyse_y)
     }
 
+    /// Hands `add` the number of each array of derivatives (0, unless outputs have taps of their own) and
     /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the last `analyse` (or
     /// `analyse_x`), of all rows, was of the plane that responds, and the last `synthesise` of the
     /// upstream planes; or the other way round. Both with tangents.
     ///
     /// Along x the plane under the derivative taps meets the upstream planes summed along y; along y
     /// the plane filtered along x meets the upstream planes under the derivative taps.
-    pub(super) fn sigma(&self, isa: Isa, filters: Filters<'_, T>) -> [f64; 2] {
+    pub(super) fn sigma(&self, isa: Isa, filters: Filters<'_, T>, mut add: impl FnMut(usize, [f64; 2])) {
+        match filters {
+            Filters::Regular(filters) => add(0, self.regular_sigma(isa, filters)),
+            Filters::Positioned(filters) => self.positioned.sigma(isa, filters, add),
+        }
+    }
+
+    fn regular_sigma(&self, isa: Isa, filters: Regular<'_, T>) -> [f64; 2] {
         let (y, width) = (filters.taps.y, filters.taps.x.result);
         let (area, pitch) = (y.source * width, y.source * width + STRIP);
         let field = self.slots.len() * width + STRIP;
@@ -211,7 +230,7 @@ impl<T: Real> crate::isa::Body for Dot<'_, T> {
 
 struct Analyse<'a, T> {
     stages: &'a mut Stages<T>,
-    filters: Filters<'a, T>,
+    filters: Regular<'a, T>,
     plane: &'a [T],
     rows: Range<usize>,
     responses: Option<Responses<'a, T>>,
@@ -257,7 +276,7 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) {
-        let Self { stages, filters: Filters { taps, tangent }, plane, rows, responses } = self;
+        let Self { stages, filters: Regular { taps, tangent }, plane, rows, responses } = self;
         let (y, x, orders) = (&taps.y, &taps.x, taps.order + 1);
         let width = x.result;
         let slots = y.read(&rows, taps.taps_y.radius());
@@ -281,8 +300,8 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
             };
             for (direction, out) in [(Some(taps), &mut fields[STRIP..]), (tangent, &mut *tangents)] {
                 if let Some(direction) = direction {
-                    let plan = &mut stages.analyse_x;
-                    filter_rows::<T, V, R>(v, direction, &padded, lines, plan, &mut stages.scratch, to, out);
+                    let plans = &mut stages.analyse_x;
+                    filter_rows::<T, V, R>(v, direction, &padded, lines, plans, &mut stages.scratch, to, out);
                 }
             }
         }
@@ -333,7 +352,7 @@ fn filter_rows<T: Real, V: Vectors<T>, const R: usize>(
     direction: &Direction<T>,
     padded: &Padded,
     lines: &[T],
-    plan: &mut Plan,
+    plans: &mut Plans,
     scratch: &mut Buffer<T>,
     to: RowsTo,
     out: &mut [T],
@@ -346,7 +365,7 @@ fn filter_rows<T: Real, V: Vectors<T>, const R: usize>(
     let dense = RowsTo { start: 0, order: to.rows * pitch, row: pitch, ..to };
     let (strips, at) = if thinned { (Strips::plain(scratch), dense) } else { (Strips::plain(out), to) };
     let rows = Rows { count: to.rows, outputs: at.row, samples: padded.pitch };
-    let plan = plan.of(x.padded(padded.margin), rows, bank.radius());
+    let plan = plans.of(x.padded(padded.margin), rows, bank.radius());
     bank.analyse::<V, R, _>(v, plan, lines, 1, |_| STRIP, |_| orders, |n, _| at.start + n * at.order, &strips);
     if thinned {
         for (n, r) in (0..orders).flat_map(|n| (0..to.rows).map(move |r| (n, r))) {
@@ -366,7 +385,7 @@ fn thin<T: Real>(dense: &[T], keep: usize, out: &mut [MaybeUninit<T>]) {
 
 struct Synthesise<'a, T> {
     stages: &'a mut Stages<T>,
-    filters: Filters<'a, T>,
+    filters: Regular<'a, T>,
     planes: Planes,
     source: &'a [T],
     out: Option<&'a mut [MaybeUninit<T>]>,
@@ -376,7 +395,7 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) {
-        let Self { stages, filters: Filters { taps, tangent }, planes, source, out } = self;
+        let Self { stages, filters: Regular { taps, tangent }, planes, source, out } = self;
         let (y, orders, width) = (&taps.y, taps.order + 1, taps.x.source);
         let area = y.result * width;
         // Room after each plane for the rest of its last strip.

@@ -25,7 +25,11 @@ pub(super) fn is_pointwise<T: Real>(geometry: &Geometry, taps: Taps<'_, T>) -> b
     // One tap and as many outputs as inputs: there is no padding.
     let identity =
         |axis: &Axis, taps: &[T]| axis.stride == 1 && axis.input == axis.output && *taps == [T::from_f64(1.0)];
-    geometry.order == 0 && identity(&geometry.y, taps.y) && identity(&geometry.x, taps.x)
+    geometry.order == 0
+        && geometry.sets() == 1
+        && !geometry.is_centred()
+        && identity(&geometry.y, taps.y)
+        && identity(&geometry.x, taps.x)
 }
 
 /// Several whole images, or some pixels of one.

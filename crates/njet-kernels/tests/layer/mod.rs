@@ -85,7 +85,7 @@ impl Layer {
             grad_x: back(&gradients.x.unwrap()),
             grad_alpha: back(&gradients.alpha.unwrap()),
             grad_bias: back(&gradients.bias.unwrap()),
-            grad_sigma: gradients.sigma.unwrap().iter().sum(),
+            grad_sigma: gradients.sigma.unwrap().iter().flatten().sum(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From bytes to a batch: normalisation, random shift, random flip.
 
-use super::{ImageSet, Random, summary};
+use super::{ImageSet, Random, Samples};
 use serde::{Deserialize, Serialize};
 
 /// How bytes become numbers: (v/255 − mean)/std.
@@ -14,16 +14,21 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// The normalisation that gives the samples of `set` mean 0 and standard deviation 1. Where all samples are equal
+    /// The normalisation that gives `samples` mean 0 and standard deviation 1. Where all samples are equal
     /// the standard deviation counts as 1.
-    pub fn of(set: &ImageSet) -> Self {
-        let (mean, std) = summary::mean_and_std(set);
+    pub fn of(samples: &Samples) -> Self {
+        let (mean, std) = samples.mean_and_std();
         Self { mean: mean as f32, std: if std > 0.0 { std as f32 } else { 1.0 } }
     }
 
     /// (v/255 − mean)/std.
     pub fn apply(self, v: u8) -> f32 {
-        (f32::from(v) / 255.0 - self.mean) / self.std
+        self.apply_between(f32::from(v))
+    }
+
+    /// [`apply`](Self::apply) for a value between bytes, as resampling makes them.
+    pub(super) fn apply_between(self, v: f32) -> f32 {
+        (v / 255.0 - self.mean) / self.std
     }
 }
 
@@ -39,20 +44,21 @@ pub struct Augment {
 
 /// What is done to one image: first flipped, then shifted.
 #[derive(Debug, Clone, Copy)]
-struct Change {
+pub(super) struct Change {
     dy: isize,
     dx: isize,
     flip: bool,
 }
 
 impl Augment {
-    fn draw(self, set: &ImageSet, rng: &mut Random) -> Change {
+    /// A change of an image of `[height, width]`.
+    pub(super) fn draw(self, [height, width]: [usize; 2], rng: &mut Random) -> Change {
         // A shift by the whole image leaves nothing of it: no need to draw beyond.
         let mut shift = |extent: usize| {
             let most = self.shift.min(extent);
             rng.below(2 * most + 1) as isize - most as isize
         };
-        let (dy, dx) = (shift(set.height()), shift(set.width()));
+        let (dy, dx) = (shift(height), shift(width));
         Change { dy, dx, flip: self.flip && rng.below(2) == 1 }
     }
 }
@@ -98,18 +104,31 @@ pub fn fill_batch(
         match augment {
             None => out.extend(image.iter().map(|&v| table[usize::from(v)])),
             Some(augment) => {
-                let change = augment.draw(set, rng);
+                let change = augment.draw([set.height(), set.width()], rng);
                 for plane in image.chunks_exact(set.height() * set.width()) {
-                    push_changed(plane, set.width(), change, &table, out);
+                    push_changed(plane, set.width(), change, |v| table[usize::from(v)], out);
                 }
             }
         }
     }
 }
 
-/// Appends one channel, flipped and then shifted: sample (y, x) comes from (y − dy, x − dx).
-fn push_changed(plane: &[u8], width: usize, change: Change, table: &[f32; 256], out: &mut Vec<f32>) {
+impl Change {
+    /// The image as it is.
+    pub(super) const NONE: Self = Self { dy: 0, dx: 0, flip: false };
+}
+
+/// Appends one channel, flipped and then shifted: sample (y, x) comes from (y − dy, x − dx). `value` makes a number of a
+/// sample; what comes in from outside is that of the default sample, black.
+pub(super) fn push_changed<T: Copy + Default>(
+    plane: &[T],
+    width: usize,
+    change: Change,
+    value: impl Fn(T) -> f32,
+    out: &mut Vec<f32>,
+) {
     let height = plane.len() / width;
+    let black = value(T::default());
     // Pixels of a row that come in from the left, from the image, and from the right.
     let kept = width.saturating_sub(change.dx.unsigned_abs());
     let left = change.dx.max(0) as usize;
@@ -118,17 +137,17 @@ fn push_changed(plane: &[u8], width: usize, change: Change, table: &[f32; 256], 
     let first = change.dx.min(0).unsigned_abs().min(width - kept);
     for y in 0..height {
         let Some(source) = y.checked_add_signed(-change.dy).filter(|&source| source < height) else {
-            out.extend(std::iter::repeat_n(table[0], width));
+            out.extend(std::iter::repeat_n(black, width));
             continue;
         };
         let row = &plane[source * width..][..width];
-        out.extend(std::iter::repeat_n(table[0], left));
+        out.extend(std::iter::repeat_n(black, left));
         if change.flip {
-            out.extend(row.iter().rev().skip(first).take(kept).map(|&v| table[usize::from(v)]));
+            out.extend(row.iter().rev().skip(first).take(kept).map(|&v| value(v)));
         } else {
-            out.extend(row[first..][..kept].iter().map(|&v| table[usize::from(v)]));
+            out.extend(row[first..][..kept].iter().map(|&v| value(v)));
         }
-        out.extend(std::iter::repeat_n(table[0], right));
+        out.extend(std::iter::repeat_n(black, right));
     }
 }
 
@@ -183,14 +202,13 @@ mod tests {
     #[test]
     fn every_shift_and_flip_is_exact() {
         let set = set();
-        let table = std::array::from_fn(|v| NORMALISATION.apply(v as u8));
         for dy in -4..=4 {
             for dx in -5..=5 {
                 for flip in [false, true] {
                     let change = Change { dy, dx, flip };
                     let mut out = Vec::new();
                     for plane in set.image(2).chunks_exact(12) {
-                        push_changed(plane, 4, change, &table, &mut out);
+                        push_changed(plane, 4, change, |v| NORMALISATION.apply(v), &mut out);
                     }
                     assert_eq!(out, changed(&set, 2, change), "{change:?}");
                 }
@@ -241,13 +259,13 @@ mod tests {
     #[test]
     fn its_own_normalisation_gives_mean_0_and_deviation_1() {
         let (set, mut out) = (set(), Vec::new());
-        let normalisation = Normalisation::of(&set);
+        let normalisation = Normalisation::of(&set.clone().into());
         fill_batch(&set, &[0, 1, 2, 3, 4], normalisation, None, &mut rng(0), &mut out);
         let mean = out.iter().map(|&v| f64::from(v)).sum::<f64>() / 120.0;
         let variance = out.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / 120.0;
         // f32 rounding of a few values near 1
         assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-6, "{mean} {variance}");
         let constant = ImageSet::new(vec![9; 4], vec![0], 1, 2, 2).unwrap();
-        assert_eq!(Normalisation::of(&constant).std, 1.0);
+        assert_eq!(Normalisation::of(&constant.into()).std, 1.0);
     }
 }

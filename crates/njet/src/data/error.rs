@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Unusable;
+
 /// An error in reading a data set. Every message names the file or the directory, says what was found there and what
 /// to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The path is a directory, a device, a pipe …
-    #[error("{path}: not a regular file; name the IDX file itself")]
+    #[error("{path}: not a regular file; give the file itself")]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
@@ -182,6 +184,122 @@ pub enum DataError {
         /// Shape handed over.
         shape: String,
     },
+    /// A file of CIFAR is no whole number of records.
+    #[error(
+        "{path}: {length} bytes are no whole number of records of {record} bytes; the file is cut off or not of CIFAR's \
+         binary version: download or copy it again"
+    )]
+    OddLength {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        length: u64,
+        /// Bytes of a record.
+        record: usize,
+    },
+    /// A file of class names has too few or too many.
+    #[error("{path}: {found} names of classes where {expected} belong, one a line; download or copy the file again")]
+    ClassNames {
+        /// The file.
+        path: PathBuf,
+        /// Lines with a name.
+        found: usize,
+        /// Classes of the set.
+        expected: usize,
+    },
+    /// A file cannot be used as an image.
+    #[error("{path}: {reason}; mend or remove the file")]
+    UnusableImage {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: Unusable,
+    },
+    /// An image file is not the one that was read when the set was loaded.
+    #[error(
+        "{path}: the image is another one than when the set was loaded; leave the files as they are while they are used"
+    )]
+    ChangedImage {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder of images has no classes.
+    #[error(
+        "{path}: no directory in it; put the images of each class into a directory of its own there, named like the class"
+    )]
+    NoClasses {
+        /// The directory of the training images.
+        path: PathBuf,
+    },
+    /// A folder of images has more classes than there are labels.
+    #[error("{path}: {found} classes, at most {most} are supported; use a part of them")]
+    TooManyClasses {
+        /// The directory of the training images.
+        path: PathBuf,
+        /// Directories in it.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// The name of a class is not text.
+    #[error("{path}: the name of the class is not UTF-8; rename the directory")]
+    ClassNotUtf8 {
+        /// The directory of the class.
+        path: PathBuf,
+    },
+    /// There are test images of a class that has no training images.
+    #[error(
+        "{path}: no class of this name in {train}; the classes are the directories there: rename or remove this one"
+    )]
+    UnknownClass {
+        /// The directory of the class.
+        path: PathBuf,
+        /// The directory of the training images.
+        train: PathBuf,
+    },
+    /// A directory that should hold images holds none that can be used.
+    #[error(
+        "{path}: no image that can be used, {skipped} skipped{example}; put PNG, JPEG, BMP, GIF, WebP or TIFF files there"
+    )]
+    NoImages {
+        /// The directory.
+        path: PathBuf,
+        /// Files there that cannot be used.
+        skipped: usize,
+        /// The first of them, with the reason.
+        example: String,
+    },
+    /// Images of several sizes where one is needed.
+    #[error(
+        "{path}: {found} pixels (height×width) where the images before have {expected}; choose a sizing that takes mixed sizes"
+    )]
+    MixedSizes {
+        /// The image's file, or its number.
+        path: PathBuf,
+        /// Its size.
+        found: String,
+        /// The size of the others.
+        expected: String,
+    },
+    /// A multi-size set cannot be made as it is asked for.
+    #[error("{source_text}: {reason}")]
+    MultiSize {
+        /// The source.
+        source_text: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// A directory holds no data set of a form that is known.
+    #[error(
+        "{directory}: no data set found; looked for: IDX files (train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+         t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each with or without .gz); CIFAR-10 (data_batch_1.bin … \
+         test_batch.bin, here or in cifar-10-batches-bin); CIFAR-100 (train.bin, test.bin, here or in \
+         cifar-100-binary); a folder of images (train/CLASS/…, with test/CLASS/… or val/CLASS/…)"
+    )]
+    UnknownDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A directory lacks one of the four IDX files.
     #[error(
         "{directory}: no file {name} (looked for {}); put the four IDX files train-images, train-labels, t10k-images \
@@ -214,7 +332,8 @@ pub enum DataError {
     #[error(
         "{name:?} is neither a known data set nor a directory; known: {}; or name a directory that holds the four IDX \
          files (train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte, each \
-         with or without .gz), which is also how MNIST is read", known.join(", ")
+         with or without .gz), which is also how MNIST is read, the binary files of CIFAR-10 or CIFAR-100, or images in \
+         train/CLASS and test/CLASS; or multi-size:NAME", known.join(", ")
     )]
     UnknownSource {
         /// What was asked for.

@@ -19,6 +19,8 @@ pub enum Stream {
     Augment,
     /// First values of weights.
     Weights,
+    /// Sizes and places of the objects of a multi-size set.
+    MultiSize,
     /// Any other purpose, by a number of its own.
     Other(u32),
 }
@@ -32,6 +34,7 @@ impl Stream {
             Self::Shuffle => 3,
             Self::Augment => 4,
             Self::Weights => 5,
+            Self::MultiSize => 6,
             Self::Other(number) => (1 << 32) | u64::from(number),
         }
     }
@@ -170,7 +173,8 @@ mod tests {
     #[test]
     fn streams_seeds_and_indices_differ() {
         let first = |seed, stream, index| Random::for_stream(seed, stream, index).next_u64();
-        let streams = [Stream::Split, Stream::Limit, Stream::Shuffle, Stream::Augment, Stream::Weights];
+        let streams =
+            [Stream::Split, Stream::Limit, Stream::Shuffle, Stream::Augment, Stream::Weights, Stream::MultiSize];
         let mut seen: Vec<u64> = streams
             .into_iter()
             .chain([Stream::Other(0), Stream::Other(1)])
@@ -178,7 +182,7 @@ mod tests {
             .collect();
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen.len(), 7 * 20 * 20);
+        assert_eq!(seen.len(), 8 * 20 * 20);
     }
 
     #[test]

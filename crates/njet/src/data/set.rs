@@ -1,6 +1,6 @@
 //! Images with labels, held as bytes.
 
-use super::{DataError, Summary};
+use super::{DataError, Samples, Summary};
 
 /// Labelled images of one size.
 ///
@@ -138,26 +138,31 @@ impl ImageSet {
     }
 }
 
-/// A data set: classes, training images and test images of the same size.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A data set: classes, training images and test images.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// The name it was loaded by.
     pub name: String,
     /// The names of the classes; a label is an index into them.
     pub classes: Vec<String>,
     /// Images to train on (and to split a validation set from).
-    pub train: ImageSet,
+    pub train: Samples,
     /// Images kept for the final figure.
-    pub test: ImageSet,
+    pub test: Samples,
 }
 
 impl Dataset {
+    /// Channels of a model for these images: 3 where any has colours, 1 where all are grey.
+    pub fn channels(&self) -> usize {
+        self.train.channels().max(self.test.channels())
+    }
+
     /// Counts, shape and statistics, as `njet data info` shows them.
     ///
     /// ```
     /// # fn main() -> Result<(), njet::data::DataError> {
     /// let summary = njet::data::load("fashion-mnist-subset")?.summary();
-    /// assert_eq!(summary.shape, [1, 28, 28]);
+    /// assert_eq!(summary.shape, Some([1, 28, 28]));
     /// assert_eq!(summary.train.per_class, [1_200; 10]);
     /// # Ok(())
     /// # }

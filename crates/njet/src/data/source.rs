@@ -4,8 +4,11 @@ use serde::Serialize;
 use std::env;
 use std::path::{Path, PathBuf};
 
+use super::cifar::Cifar;
+use super::folder::is_image_folder;
 use super::idx::{self, parse_idx_images, parse_idx_labels};
-use super::{DataError, Dataset, ImageSet};
+use super::multi_size::MULTI_SIZE_PREFIX;
+use super::{DataError, Dataset, FolderConfig, ImageSet, MultiSize, load_image_folder};
 
 /// The source used when none is named: a real set that is built into the library.
 pub const DEFAULT_SOURCE: &str = "fashion-mnist-subset";
@@ -70,13 +73,13 @@ pub fn sources() -> Vec<SourceInfo> {
     ]
 }
 
-/// Loads a data set by name, or from a directory of four IDX files.
+/// Loads a data set by name or from a directory.
 ///
 /// - `fashion-mnist-subset`: built in; see [`DEFAULT_SOURCE`].
 /// - `fashion-mnist`: the files of the Debian package `dataset-fashion-mnist`, or those in the directory that the
 ///   environment variable `NJET_FASHION_MNIST` names.
-/// - a directory: as [`load_idx_directory`] with classes named by their numbers. MNIST is read so. A directory with the
-///   name of a known set is given as `./fashion-mnist`.
+/// - a directory: see [`load_directory`]. One with the name of a known set is given as `./fashion-mnist`.
+/// - `multi-size:BASE?…`: the objects of another source at many sizes; see [`MultiSize`].
 ///
 /// ```
 /// # fn main() -> Result<(), njet::data::DataError> {
@@ -94,9 +97,39 @@ pub fn load(source: &str) -> Result<Dataset, DataError> {
     match source {
         DEFAULT_SOURCE => embedded(),
         FASHION_MNIST => fashion_mnist(&fashion_mnist_directory()),
-        directory if Path::new(directory).is_dir() => load_idx_directory(directory, None),
+        multi_size if multi_size.starts_with(MULTI_SIZE_PREFIX) => multi_size.parse::<MultiSize>()?.load(),
+        directory if Path::new(directory).is_dir() => load_directory(directory),
         _ => Err(DataError::UnknownSource { name: source.to_string(), known: vec![DEFAULT_SOURCE, FASHION_MNIST] }),
     }
+}
+
+/// Loads the set in a directory, recognised by what the directory holds:
+///
+/// - files of the names of IDX: as [`load_idx_directory`] with classes named by their numbers; MNIST is read so;
+/// - the binary version of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`, `batches.meta.txt`) or CIFAR-100 (`train.bin`,
+///   `test.bin`, `fine_label_names.txt`), there or in the directory that the archive unpacks to; without the file of
+///   names the classes are named by their numbers, and those of CIFAR-100 are the fine ones;
+/// - a directory `train`: as [`load_image_folder`] with the default settings.
+///
+/// The set's name is the directory.
+///
+/// # Errors
+///
+/// A [`DataError`] that names the file or the directory; [`DataError::UnknownDirectory`] says what was looked for.
+pub fn load_directory(directory: impl AsRef<Path>) -> Result<Dataset, DataError> {
+    let directory = directory.as_ref();
+    if Part::ALL.iter().any(|part| part.find(directory).is_ok()) {
+        return load_idx_directory(directory, None);
+    }
+    for cifar in Cifar::ALL {
+        if let Some(place) = cifar.find(directory) {
+            return cifar.load(&place, directory.display().to_string());
+        }
+    }
+    if is_image_folder(directory) {
+        return load_image_folder(directory, &FolderConfig::default());
+    }
+    Err(DataError::UnknownDirectory { directory: directory.to_path_buf() })
 }
 
 /// Loads the four IDX files of a directory: `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`,
@@ -190,7 +223,7 @@ fn assemble(
             });
         }
     }
-    Ok(Dataset { name, classes, train, test })
+    Ok(Dataset { name, classes, train: train.into(), test: test.into() })
 }
 
 /// One of the four IDX files of a set.

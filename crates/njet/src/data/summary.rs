@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Dataset, ImageSet};
+use super::{Dataset, Extents, ImageSet, Samples, Skipped};
 
 /// What `njet data info` shows of a data set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -11,8 +11,10 @@ pub struct Summary {
     pub name: String,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// `[channels, height, width]` of an image, in pixels.
-    pub shape: [usize; 3],
+    /// The number of channels.
+    pub channels: usize,
+    /// `[channels, height, width]` of every image, in pixels; `None` where sizes are mixed.
+    pub shape: Option<[usize; 3]>,
     /// The training images.
     pub train: PartSummary,
     /// The test images.
@@ -28,6 +30,12 @@ pub struct PartSummary {
     pub count: usize,
     /// The number of images of each class.
     pub per_class: Vec<usize>,
+    /// Least, median and greatest size; `None` without images.
+    pub sizes: Option<Extents>,
+    /// Images that are the first frame of several.
+    pub animated: usize,
+    /// Files that are not used, with the reason.
+    pub skipped: Vec<Skipped>,
     /// Mean of all samples, scaled to 0 … 1.
     pub mean: f64,
     /// Standard deviation of all samples, scaled to 0 … 1.
@@ -36,30 +44,35 @@ pub struct PartSummary {
 
 impl Summary {
     pub(super) fn of(set: &Dataset) -> Self {
-        let bytes = |part: &ImageSet| part.images().len() + part.labels().len();
+        let (train, test) = (&set.train, &set.test);
         Self {
             name: set.name.clone(),
             classes: set.classes.clone(),
-            shape: set.train.shape(),
-            train: PartSummary::of(&set.train, set.classes.len()),
-            test: PartSummary::of(&set.test, set.classes.len()),
-            bytes: bytes(&set.train) + bytes(&set.test),
+            channels: set.channels(),
+            shape: train.shape().filter(|shape| test.is_empty() || test.shape() == Some(*shape)),
+            train: PartSummary::of(train, set.classes.len()),
+            test: PartSummary::of(test, set.classes.len()),
+            bytes: train.bytes() + test.bytes(),
         }
     }
 }
 
 impl PartSummary {
-    fn of(set: &ImageSet, classes: usize) -> Self {
+    fn of(samples: &Samples, classes: usize) -> Self {
         let mut per_class = vec![0; classes];
-        for &label in set.labels() {
+        for &label in samples.labels() {
             let label = usize::from(label);
             if label >= per_class.len() {
                 per_class.resize(label + 1, 0);
             }
             per_class[label] += 1;
         }
-        let (mean, std) = mean_and_std(set);
-        Self { count: set.len(), per_class, mean, std }
+        let (mean, std) = samples.mean_and_std();
+        let (animated, skipped) = match samples {
+            Samples::Memory(_) => (0, Vec::new()),
+            Samples::Files(files) => (files.animated(), files.skipped().to_vec()),
+        };
+        Self { count: samples.len(), per_class, sizes: samples.extents(), animated, skipped, mean, std }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The layer.
 
-use super::{Call, Settings, composed};
+use super::sigma::{Bound, scales};
+use super::stride::nearest_pixels;
+use super::{Call, PaddingMode, Settings, SigmaBounds, SigmaSharing, Stride, composed};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::nn::PaddingConfig2d;
-use burn::tensor::Tensor;
-use njet_basis::{Discretisation, TapSpec};
+use burn::tensor::{Int, Tensor, TensorData};
+use njet_basis::Discretisation;
+use std::fmt;
 
 /// Applies an N-jet convolution over input images.
 ///
@@ -18,7 +21,8 @@ pub struct NJetConv2d {
     /// Coefficients α, `[channels_out, channels_in / groups, B]`; the basis in the order L, Lx, Ly, Lxx,
     /// Lxy, Lyy, …
     pub alpha: Param<Tensor<3>>,
-    /// s = log₂ σ, `[1]`, σ in pixels.
+    /// The parameters s of the scales, σ = 2^s in the middle of the bounds: see [`SigmaBounds`]. One for the layer, each
+    /// group, input or output channel; with separate axes two for each, along y and along x.
     pub log2_sigma: Param<Tensor<1>>,
     /// `[channels_out]`.
     pub bias: Option<Param<Tensor<1>>>,
@@ -26,16 +30,28 @@ pub struct NJetConv2d {
     pub order: usize,
     /// Extent k: the taps reach ceil(k·σ + ½) pixels.
     pub extent: f64,
+    /// Which channels share their σ.
+    #[module(skip)]
+    pub sharing: SigmaSharing,
+    /// Whether σ along y and along x are trained apart.
+    pub separate_axes: bool,
+    /// Between which bounds σ moves.
+    #[module(skip)]
+    pub bounds: SigmaBounds,
     /// How the derivatives of the Gaussian are sampled.
     #[module(skip)]
     pub discretisation: Discretisation,
-    /// Distance between outputs along y and x, in input pixels.
-    pub stride: [usize; 2],
+    /// Where the outputs stand.
+    #[module(skip)]
+    pub stride: Stride,
     /// Groups of channels that do not mix.
     pub groups: usize,
-    /// Zeros around the image.
+    /// How many pixels surround the image.
     #[module(skip)]
     pub padding: PaddingConfig2d,
+    /// What those pixels are.
+    #[module(skip)]
+    pub padding_mode: PaddingMode,
     /// Tolerance of band-limited evaluation, if any.
     #[module(skip)]
     pub band_limit: Option<f64>,
@@ -48,40 +64,209 @@ impl ModuleDisplay for NJetConv2d {
 
     fn custom_content(&self, content: Content) -> Option<Content> {
         let [channels_out, group_in, _] = self.alpha.dims();
+        let stride = match self.stride {
+            Stride::Fixed(stride) => format!("{stride:?}"),
+            other => format!("{other:?}"),
+        };
         content
             .add("ch_in", &(group_in * self.groups))
             .add("ch_out", &channels_out)
             .add("order", &self.order)
-            .add("sigma", &format!("{:.3}", self.sigma()))
+            .add("sigma", &Range(&self.sigmas()).to_string())
             .add("kernel_size", &format!("{:?}", self.kernel_size()))
             .add("extent", &self.extent)
-            .add("stride", &format!("{:?}", self.stride))
+            .add("stride", &stride)
             .add("groups", &self.groups)
             .add_debug_attribute("padding", &self.padding)
             .optional()
     }
 }
 
+/// One scale, or the smallest and the largest.
+struct Range<'a>(&'a [f64]);
+
+impl fmt::Display for Range<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (low, high) = self.0.iter().fold((f64::INFINITY, 0.0f64), |(l, h), &s| (l.min(s), h.max(s)));
+        match self.0 {
+            [one] => write!(f, "{one:.3}"),
+            _ => write!(f, "{low:.3} to {high:.3}"),
+        }
+    }
+}
+
+/// Bounds of σ that had to give way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Widened {
+    /// The scale that asked for it, in pixels.
+    pub sigma: f64,
+    /// The bounds before
+    pub from: SigmaBounds,
+    /// and after.
+    pub to: SigmaBounds,
+}
+
+/// Something unusual about a layer that does not keep it from working.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LayerWarning {
+    /// Safe subsampling at an extent at which the stride has no gradient.
+    ConstantStride {
+        /// The extent.
+        extent: f64,
+    },
+    /// σ was at or beyond a bound.
+    Widened(Widened),
+    /// A rescaled layer that does not quite see a rescaled image as it saw the original.
+    InexactRescale {
+        /// The extent,
+        extent: f64,
+        /// and the smallest σ before or after, in pixels.
+        sigma: f64,
+    },
+}
+
+impl fmt::Display for LayerWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConstantStride { extent } => write!(
+                f,
+                "the stride follows sigma, but at extent {extent} no gradient flows through it: a Gaussian that is cut \
+                 below four sigma changes by jumps as its outputs move; choose an extent of 4 or more to have it"
+            ),
+            Self::Widened(Widened { sigma, from, to }) => write!(
+                f,
+                "sigma = {sigma} is at or beyond its bounds, {} to {} pixels: they are now {} to {}",
+                from.min, from.max, to.min, to.max
+            ),
+            Self::InexactRescale { extent, sigma } => write!(
+                f,
+                "the rescaled layer answers a resampled image within 0.5 % only at an extent of 4 or more and a sigma of \
+                 1 pixel or more on both sides; here the extent is {extent} and the smallest sigma {sigma:.3}"
+            ),
+        }
+    }
+}
+
+/// A scale at its bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AtBound {
+    /// Its number among the layer's scales.
+    pub index: usize,
+    /// σ in pixels.
+    pub sigma: f64,
+    /// Which bound.
+    pub bound: Bound,
+}
+
 impl NJetConv2d {
-    /// The scale σ in pixels. Reads a value from the device.
+    /// The scale σ in pixels; of several, their geometric mean. Reads values from the device.
     pub fn sigma(&self) -> f64 {
-        sigma(&self.log2_sigma.val())
+        match self.sigmas()[..] {
+            [one] => one,
+            ref all => (all.iter().map(|sigma| sigma.log2()).sum::<f64>() / all.len() as f64).exp2(),
+        }
     }
 
-    /// Taps along y and x that the kernel has at the present σ.
+    /// Every scale in pixels, in the order of [`log2_sigma`](Self::log2_sigma). Reads values from the device.
+    pub fn sigmas(&self) -> Vec<f64> {
+        scales(&self.log2_sigma.val(), Some(&self.bounds)).iter().map(|scale| scale.sigma).collect()
+    }
+
+    /// The largest scale along y and along x, in pixels.
+    fn largest(&self) -> [f64; 2] {
+        let sigmas = self.sigmas();
+        let largest = |axis: usize| -> f64 {
+            let along = sigmas.iter().skip(axis).step_by(if self.separate_axes { 2 } else { 1 });
+            along.fold(0.0, |m: f64, &s| m.max(s))
+        };
+        if self.separate_axes { [largest(0), largest(1)] } else { [largest(0); 2] }
+    }
+
+    /// Taps along y and x that the kernel of the largest σ has at present.
     pub fn kernel_size(&self) -> [usize; 2] {
-        [2 * njet_basis::radius(self.sigma(), self.extent) + 1; 2]
+        self.largest().map(|sigma| 2 * njet_basis::radius(sigma, self.extent) + 1)
+    }
+
+    /// Distance between outputs along y and x at the present σ, in input pixels.
+    pub fn stride_now(&self) -> [f64; 2] {
+        self.settings().factors()
+    }
+
+    /// Rows and columns of the output for an input of `size` at the present σ.
+    ///
+    /// # Panics
+    /// If the padded image is smaller than the kernel.
+    pub fn output_size(&self, size: [usize; 2]) -> [usize; 2] {
+        let settings = self.settings();
+        let [channels_out, group_in, _] = self.alpha.dims();
+        let size = [0, 1].map(|axis| {
+            let factor = settings.smallest(axis).and_then(|sigma| settings.stride.nearest_factor(sigma));
+            factor.map_or(size[axis], |factor| nearest_pixels(size[axis], factor).len())
+        });
+        let call = settings.call([1, group_in * self.groups, size[0], size[1]], channels_out);
+        let geometry = call.unwrap_or_else(|error| panic!("N-jet layer: {error}")).geometry;
+        [geometry.y().output(), geometry.x().output()]
+    }
+
+    /// The scales that are within 2 % of a bound. A scale that training has pushed there would go on if it could: widen
+    /// the bounds, or start from another σ.
+    pub fn at_bounds(&self) -> Vec<AtBound> {
+        let scales = self.sigmas().into_iter().enumerate();
+        scales.filter_map(|(index, sigma)| Some(AtBound { index, sigma, bound: self.bounds.at(sigma)? })).collect()
     }
 
     /// What decides a call, at the present σ.
     pub fn settings(&self) -> Settings {
         Settings {
-            taps: TapSpec::new(self.sigma(), self.extent, self.order).with_discretisation(self.discretisation),
+            scales: scales(&self.log2_sigma.val(), Some(&self.bounds)),
+            separate: self.separate_axes,
+            sharing: self.sharing,
+            order: self.order,
+            extent: self.extent,
+            discretisation: self.discretisation,
             stride: self.stride,
             groups: self.groups,
             padding: self.padding.clone(),
+            padding_mode: self.padding_mode,
             band_limit: self.band_limit,
         }
+    }
+
+    /// The layer for inputs that are `factor` times larger: every σ times `factor`, α untouched. A bound that is too
+    /// narrow gives way. The warnings say so, and where the response to a resampled image will not be quite the same.
+    ///
+    /// ```
+    /// use njet::NJetConv2dConfig;
+    /// let layer = NJetConv2dConfig::new([1, 4]).with_sigma(1.5).init(&burn::tensor::Device::flex());
+    /// let (larger, warnings) = layer.rescale(2.0);
+    /// assert!((larger.sigma() - 3.0).abs() < 1e-6 && warnings.is_empty());
+    /// ```
+    ///
+    /// # Panics
+    /// If `factor` is not positive and finite.
+    pub fn rescale(self, factor: f64) -> (Self, Vec<LayerWarning>) {
+        assert!(factor > 0.0 && factor.is_finite(), "a layer cannot be rescaled by {factor}");
+        let before = self.sigmas();
+        let after: Vec<f64> = before.iter().map(|sigma| sigma * factor).collect();
+        let bounds = after.iter().fold(self.bounds, |bounds, &sigma| bounds.widened_for(sigma));
+        let mut warnings = Vec::new();
+        if bounds != self.bounds {
+            let sigma = after.iter().copied().find(|&sigma| self.bounds.widened_for(sigma) != self.bounds);
+            let sigma = sigma.unwrap_or(factor);
+            warnings.push(LayerWarning::Widened(Widened { sigma, from: self.bounds, to: bounds }));
+        }
+        let smallest = before.iter().chain(&after).fold(f64::INFINITY, |m: f64, &s| m.min(s));
+        if self.extent < 4.0 || smallest < 1.0 {
+            warnings.push(LayerWarning::InexactRescale { extent: self.extent, sigma: smallest });
+        }
+        let parameters: Vec<f32> = after.iter().map(|&sigma| bounds.parameter(sigma) as f32).collect();
+        let log2_sigma = self.log2_sigma.map(|s| {
+            let device = s.device();
+            let requires_grad = s.is_require_grad();
+            let s = Tensor::from_floats(parameters.as_slice(), &device);
+            if requires_grad { s.require_grad() } else { s }
+        });
+        (Self { log2_sigma, bounds, ..self }, warnings)
     }
 
     /// Applies the layer.
@@ -109,15 +294,9 @@ impl NJetConv2d {
     }
 }
 
-fn sigma(log2_sigma: &Tensor<1>) -> f64 {
-    // 2^s in f64 from the stored s, here and nowhere else: the radius must be the same for everybody.
-    let s: f64 = log2_sigma.clone().into_data().iter::<f64>().next().expect("log2_sigma has one element");
-    s.exp2()
-}
-
 /// The layer as a function of its tensors: `x` `[batch, channels_in, height, width]`, `alpha`
-/// `[channels_out, channels_in / groups, B]`, `log2_sigma` `[1]`, `bias` `[channels_out]`. Differentiable
-/// in all four; `settings.taps.sigma` must be 2^`log2_sigma`.
+/// `[channels_out, channels_in / groups, B]`, `log2_sigma` `[scales]`, `bias` `[channels_out]`. Differentiable
+/// in all four; `settings.scales` must be what `log2_sigma` stands for.
 ///
 /// On the CPU backend in f32 or f64 it runs on the engine of `njet-kernels`, elsewhere as
 /// [`njet_conv2d_composed`](super::njet_conv2d_composed).
@@ -131,12 +310,25 @@ pub fn njet_conv2d(
     bias: Option<Tensor<1>>,
     settings: &Settings,
 ) -> Tensor<4> {
+    let x = shrunk(x, settings);
     let call = checked(&x, &alpha, settings);
     #[cfg(feature = "flex")]
     if runs_on_engine(&x, &alpha, &log2_sigma) {
         return super::extension::njet_conv2d(x, alpha, log2_sigma, bias, call);
     }
     composed::compose(x, alpha, log2_sigma, bias, &call)
+}
+
+/// The input by its nearest pixels, where the stride is of the published form.
+pub(super) fn shrunk(x: Tensor<4>, settings: &Settings) -> Tensor<4> {
+    (0..2).fold(x, |x, axis| {
+        let factor = settings.smallest(axis).and_then(|sigma| settings.stride.nearest_factor(sigma));
+        let Some(factor) = factor.filter(|&factor| factor > 1.0) else { return x };
+        let pixels: Vec<i64> = nearest_pixels(x.dims()[2 + axis], factor).iter().map(|&p| p as i64).collect();
+        let len = pixels.len();
+        let pixels = Tensor::<1, Int>::from_data(TensorData::new(pixels, [len]), &x.device());
+        x.select(2 + axis, pixels)
+    })
 }
 
 /// Whether [`njet_conv2d`] runs these tensors on the engine of `njet-kernels`: all on the CPU backend, f32
@@ -170,7 +362,7 @@ pub(super) fn checked(x: &Tensor<4>, alpha: &Tensor<3>, settings: &Settings) -> 
         call.geometry.basis(),
         "N-jet layer: alpha {:?} has {basis} coefficients for each pair of channels, order {} has {}",
         alpha.dims(),
-        settings.taps.order,
+        settings.order,
         call.geometry.basis(),
     );
     call

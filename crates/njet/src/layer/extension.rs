@@ -14,7 +14,7 @@ use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_exte
 use burn::tensor::{Tensor, TensorData};
 use njet_kernels::engine::{self, Options};
 use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
-use std::f64::consts::LN_2;
+use std::borrow::Cow;
 
 /// A backend with an N-jet convolution of its own.
 #[backend_extension(Autodiff, Flex)]
@@ -105,19 +105,120 @@ fn options(call: &Call) -> Options {
     Options { band_limit: call.band_limit, ..Options::default() }
 }
 
+fn cast<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&value| T::from_f64(value)).collect()
+}
+
+/// The taps of a call, or their derivatives.
+struct Rounded<T>([Vec<T>; 2]);
+
+impl<T: Real> Rounded<T> {
+    fn new(arrays: &[Vec<f64>; 2]) -> Self {
+        Self([cast(&arrays[0]), cast(&arrays[1])])
+    }
+
+    fn taps(&self) -> Taps<'_, T> {
+        Taps { y: &self.0[0], x: &self.0[1] }
+    }
+}
+
+/// The image, with its border where that is not zeros.
+fn bordered<'a, T: Real>(x: &'a [T], call: &Call) -> Cow<'a, [T]> {
+    match call.border {
+        None => Cow::Borrowed(x),
+        Some((border, margins)) => Cow::Owned(border.extend(x, call.size, margins)),
+    }
+}
+
 fn forward<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
+    if call.transposed {
+        return transposed::<T>(x, alpha, bias, call);
+    }
     let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
-    let taps = call.taps.values_as::<T>();
+    let taps = Rounded::<T>::new(&call.taps.values);
     let arguments = Forward {
-        taps: Taps { y: &taps[..], x: &taps[..] },
+        taps: taps.taps(),
         alpha: T::slice(&alpha),
         bias: bias.as_ref().map(|b| T::slice(b)),
-        x: T::slice(&x),
+        x: &bordered(T::slice(&x), call),
     };
     let geometry = &call.geometry;
     let y = engine::forward(geometry, &arguments, options(call)).unwrap_or_else(|error| panic!("N-jet layer: {error}"));
     let shape = [x.shape()[0], geometry.channels_out(), geometry.y().output(), geometry.x().output()];
     FlexTensor::from_data(TensorData::new(y, shape))
+}
+
+/// The adjoint of the convolution: what its backward pass makes of the gradient of its output.
+fn transposed<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTensor>, call: &Call) -> FlexTensor {
+    let (x, alpha, bias) = (x.to_contiguous(), alpha.to_contiguous(), bias.map(|b| b.to_contiguous()));
+    let geometry = &call.geometry;
+    let taps = Rounded::<T>::new(&call.taps.values);
+    let arguments = BackwardCall {
+        taps: taps.taps(),
+        d_taps: None,
+        alpha: T::slice(&alpha),
+        // Not read where only its own gradient is wanted.
+        x: &vec![T::ZERO; geometry.input_len()],
+        grad_y: T::slice(&x),
+        wanted: Wanted { x: true, alpha: false, bias: false, sigma: false },
+    };
+    let gradients = engine::backward(geometry, &arguments, options(call))
+        .unwrap_or_else(|error| panic!("transposed N-jet layer: {error}"));
+    let mut y = gradients.x.expect("it was wanted");
+    if let Some(bias) = &bias {
+        let pixels = call.size[0] * call.size[1];
+        for (plane, &bias) in y.chunks_exact_mut(pixels).zip(T::slice(bias).iter().cycle()) {
+            plane.iter_mut().for_each(|y| *y += bias);
+        }
+    }
+    FlexTensor::from_data(TensorData::new(y, [x.shape()[0], geometry.channels_in(), call.size[0], call.size[1]]))
+}
+
+/// Gradients of the adjoint: ⟨u, Tᵀx⟩ = ⟨Tu, x⟩, so x has the convolution of u as its gradient, and for α and σ the two
+/// change places.
+fn transposed_backward<T: Float>(
+    x: &FlexTensor,
+    alpha: &FlexTensor,
+    grad_y: &FlexTensor,
+    wanted: Wanted,
+    call: &Call,
+) -> [Option<FlexTensor>; 4] {
+    let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
+    let geometry = &call.geometry;
+    let (taps, d_taps) = (Rounded::<T>::new(&call.taps.values), Rounded::<T>::new(&call.taps.tangents));
+    let fail = |error| -> ! { panic!("transposed N-jet layer: {error}") };
+    let by_x = wanted.x.then(|| {
+        let arguments = Forward { taps: taps.taps(), alpha: T::slice(&alpha), bias: None, x: T::slice(&grad_y) };
+        engine::forward(geometry, &arguments, options(call)).unwrap_or_else(|error| fail(error))
+    });
+    let arguments = BackwardCall {
+        taps: taps.taps(),
+        d_taps: Some(d_taps.taps()),
+        alpha: T::slice(&alpha),
+        x: T::slice(&grad_y),
+        grad_y: T::slice(&x),
+        wanted: Wanted { x: false, bias: false, ..wanted },
+    };
+    let gradients = engine::backward(geometry, &arguments, options(call)).unwrap_or_else(|error| fail(error));
+    let by_bias = wanted.bias.then(|| {
+        let (channels, pixels) = (geometry.channels_in(), call.size[0] * call.size[1]);
+        let mut sums = vec![0.0; channels];
+        for (plane, channel) in T::slice(&grad_y).chunks_exact(pixels).zip((0..channels).cycle()) {
+            sums[channel] += plane.iter().map(|g| g.to_f64()).sum::<f64>();
+        }
+        cast::<T>(&sums)
+    });
+    let like = |values: Vec<T>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
+    let vector = |values: Vec<T>| {
+        let len = values.len();
+        FlexTensor::from_data(TensorData::new(values, [len]))
+    };
+    [
+        by_x.map(|g| like(g, &x)),
+        gradients.alpha.map(|g| like(g, &alpha)),
+        gradients.sigma.map(|sums| vector(cast(&call.taps.by_parameter(&sums)))),
+        by_bias.map(vector),
+    ]
 }
 
 fn backward<T: Float>(
@@ -127,13 +228,16 @@ fn backward<T: Float>(
     wanted: Wanted,
     call: &Call,
 ) -> [Option<FlexTensor>; 4] {
+    if call.transposed {
+        return transposed_backward::<T>(x, alpha, grad_y, wanted, call);
+    }
     let (x, alpha, grad_y) = (x.to_contiguous(), alpha.to_contiguous(), grad_y.to_contiguous());
-    let (taps, d_taps) = (call.taps.values_as::<T>(), call.taps.d_sigma_as::<T>());
+    let (taps, d_taps) = (Rounded::<T>::new(&call.taps.values), Rounded::<T>::new(&call.taps.tangents));
     let arguments = BackwardCall {
-        taps: Taps { y: &taps[..], x: &taps[..] },
-        d_taps: Some(Taps { y: &d_taps[..], x: &d_taps[..] }),
+        taps: taps.taps(),
+        d_taps: Some(d_taps.taps()),
         alpha: T::slice(&alpha),
-        x: T::slice(&x),
+        x: &bordered(T::slice(&x), call),
         grad_y: T::slice(&grad_y),
         wanted,
     };
@@ -144,12 +248,14 @@ fn backward<T: Float>(
         let len = values.len();
         FlexTensor::from_data(TensorData::new(values, [len]))
     };
-    // σ = 2^s: ∂σ/∂s = σ ln 2.
-    let by_s = |[y, x]: [f64; 2]| <T as Real>::from_f64((y + x) * call.taps.sigma() * LN_2);
+    let by_x = |g: Vec<T>| match call.border {
+        None => g,
+        Some((border, margins)) => border.fold(&g, call.size, margins),
+    };
     [
-        gradients.x.map(|g| like(g, &x)),
+        gradients.x.map(|g| like(by_x(g), &x)),
         gradients.alpha.map(|g| like(g, &alpha)),
-        gradients.sigma.map(|g| vector(vec![by_s(g)])),
+        gradients.sigma.map(|sums| vector(cast(&call.taps.by_parameter(&sums)))),
         gradients.bias.map(vector),
     ]
 }

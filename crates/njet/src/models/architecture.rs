@@ -1,6 +1,5 @@
-//! What the architectures are made of.
+//! The names of the architectures and of the choices that go with them.
 
-use super::block::After;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -11,14 +10,36 @@ pub enum Architecture {
     /// Three spatial layers of 32, 64 and 96 channels, average pooling after the first two.
     #[serde(rename = "njet-small")]
     Small,
-    /// Network-in-Network (Lin et al. 2013) without pooling or strides, as in Pintea et al. 2021: three
-    /// spatial layers of 192 channels, two 1×1 convolutions after each.
+    /// Network-in-Network (Lin et al. 2013): three spatial layers of 192 channels, two 1×1 convolutions after
+    /// each. By default without pooling, as in Pintea et al. 2021. All its plain windows are 3×3, where Lin et al.
+    /// have 5×5 in the first two layers.
     #[serde(rename = "nin")]
     NetworkInNetwork,
-    /// ALL-CNN-C (Springenberg et al. 2014, "Striving for simplicity") without strides: seven spatial
-    /// layers of 96 and 192 channels, two 1×1 convolutions.
+    /// ALL-CNN-C (Springenberg et al. 2014, "Striving for simplicity"): seven spatial layers of 96 and 192
+    /// channels, two 1×1 convolutions. By default without strides, as in Pintea et al. 2021.
     #[serde(rename = "allcnn")]
     AllConvolutional,
+    /// ResNet-20 for small images (He et al. 2015, section 4.2): parameter-free shortcuts.
+    #[serde(rename = "resnet20")]
+    ResNet20,
+    /// ResNet-32 for small images.
+    #[serde(rename = "resnet32")]
+    ResNet32,
+    /// ResNet-44 for small images.
+    #[serde(rename = "resnet44")]
+    ResNet44,
+    /// ResNet-56 for small images.
+    #[serde(rename = "resnet56")]
+    ResNet56,
+    /// ResNet-110 for small images.
+    #[serde(rename = "resnet110")]
+    ResNet110,
+    /// ResNet-18 (He et al. 2015, table 1): for images of about 224×224, projections where a shortcut changes shape.
+    #[serde(rename = "resnet18")]
+    ResNet18,
+    /// EfficientNet-B0 (Tan and Le 2019): for images of about 224×224, depthwise spatial layers.
+    #[serde(rename = "efficientnet-b0")]
+    EfficientNetB0,
 }
 
 /// What the spatial layers are.
@@ -28,8 +49,20 @@ pub enum LayerKind {
     /// N-jet layers, whose size is learned.
     #[default]
     Njet,
-    /// Plain 3×3 convolutions.
+    /// Plain convolutions with the published window.
     Conv,
+}
+
+/// What is done where the published network makes the image smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subsampling {
+    /// Nothing: no strides, no pooling, every layer sees the whole image (Pintea et al. 2021).
+    None,
+    /// What is published: strides and pooling.
+    Strides,
+    /// Safe subsampling instead: the N-jet layers there have a real stride that follows σ, and no pooling follows.
+    Safe,
 }
 
 /// A name that is none of the known ones.
@@ -75,83 +108,30 @@ macro_rules! named {
 named!(Architecture, "architecture",
     Architecture::Small => "njet-small",
     Architecture::NetworkInNetwork => "nin",
-    Architecture::AllConvolutional => "allcnn");
+    Architecture::AllConvolutional => "allcnn",
+    Architecture::ResNet20 => "resnet20",
+    Architecture::ResNet32 => "resnet32",
+    Architecture::ResNet44 => "resnet44",
+    Architecture::ResNet56 => "resnet56",
+    Architecture::ResNet110 => "resnet110",
+    Architecture::ResNet18 => "resnet18",
+    Architecture::EfficientNetB0 => "efficientnet-b0");
 named!(LayerKind, "layer", LayerKind::Njet => "njet", LayerKind::Conv => "conv");
-
-/// One convolution with its batch normalisation and ReLU.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BlockSpec {
-    /// Name in reports.
-    pub name: &'static str,
-    /// Whether it is spatial (N-jet or 3×3) or mixes channels only (1×1).
-    pub spatial: bool,
-    /// Output channels; `None`: as many as there are classes.
-    pub channels: Option<usize>,
-    /// What follows the ReLU.
-    pub after: After,
-}
-
-/// How the last features become logits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Head {
-    /// The mean over the image of each channel.
-    Mean,
-    /// The mean, then a linear layer.
-    MeanLinear,
-}
+named!(Subsampling, "subsampling", Subsampling::None => "none", Subsampling::Strides => "strides", Subsampling::Safe => "safe");
 
 impl Architecture {
-    /// The blocks from the input to the last features.
-    pub fn blocks(self) -> Vec<BlockSpec> {
-        const DROPOUT: After = After::Dropout { probability: 0.5 };
-        let block = |spatial, name, channels, after| BlockSpec { name, spatial, channels, after };
-        let spatial = |name, channels, after| block(true, name, Some(channels), after);
-        let mix = |name, channels, after| block(false, name, Some(channels), after);
-        let classes = |name| block(false, name, None, After::Nothing);
+    /// What is done by default where the published network makes the image smaller.
+    pub const fn subsampling(self) -> Subsampling {
         match self {
-            Self::Small => vec![
-                spatial("layer1", 32, After::AveragePool),
-                spatial("layer2", 64, After::AveragePool),
-                spatial("layer3", 96, After::Nothing),
-            ],
-            Self::NetworkInNetwork => vec![
-                spatial("layer1", 192, After::Nothing),
-                mix("mix1a", 160, After::Nothing),
-                mix("mix1b", 96, DROPOUT),
-                spatial("layer2", 192, After::Nothing),
-                mix("mix2a", 192, After::Nothing),
-                mix("mix2b", 192, DROPOUT),
-                spatial("layer3", 192, After::Nothing),
-                mix("mix3a", 192, After::Nothing),
-                classes("mix3b"),
-            ],
-            Self::AllConvolutional => vec![
-                spatial("layer1", 96, After::Nothing),
-                spatial("layer2", 96, After::Nothing),
-                spatial("layer3", 96, DROPOUT),
-                spatial("layer4", 192, After::Nothing),
-                spatial("layer5", 192, After::Nothing),
-                spatial("layer6", 192, DROPOUT),
-                spatial("layer7", 192, After::Nothing),
-                mix("mix8", 192, After::Nothing),
-                classes("mix9"),
-            ],
-        }
-    }
-
-    /// Probability that a pixel of the input is dropped in training.
-    pub fn input_dropout(self) -> Option<f64> {
-        match self {
-            Self::AllConvolutional => Some(0.2),
-            Self::Small | Self::NetworkInNetwork => None,
-        }
-    }
-
-    /// How the last features become logits.
-    pub fn head(self) -> Head {
-        match self {
-            Self::Small => Head::MeanLinear,
-            Self::NetworkInNetwork | Self::AllConvolutional => Head::Mean,
+            Self::NetworkInNetwork | Self::AllConvolutional => Subsampling::None,
+            Self::Small
+            | Self::ResNet20
+            | Self::ResNet32
+            | Self::ResNet44
+            | Self::ResNet56
+            | Self::ResNet110
+            | Self::ResNet18
+            | Self::EfficientNetB0 => Subsampling::Strides,
         }
     }
 }
@@ -167,8 +147,12 @@ mod tests {
             let json = serde_json::to_string(&architecture).unwrap();
             assert_eq!(json, format!("\"{architecture}\""));
         }
+        for &subsampling in Subsampling::ALL {
+            assert_eq!(subsampling.to_string().parse(), Ok(subsampling));
+            assert_eq!(serde_json::to_string(&subsampling).unwrap(), format!("\"{subsampling}\""));
+        }
         let message = "vgg".parse::<Architecture>().unwrap_err().to_string();
-        assert_eq!(message, "unknown architecture `vgg`: known are njet-small, nin, allcnn");
+        assert!(message.starts_with("unknown architecture `vgg`: known are njet-small, nin, allcnn, resnet20"));
         assert_eq!("conv".parse(), Ok(LayerKind::Conv));
     }
 }

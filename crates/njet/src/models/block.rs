@@ -1,10 +1,12 @@
-//! Convolution, batch normalisation, ReLU, and what follows.
+//! Convolution, batch normalisation, activation, and what follows.
 
-use super::norm::norm_relu;
+use super::activation::Activation;
+use super::gate::SqueezeExcitation;
 use super::pointwise::convolve;
-use super::pool::average_pool;
+use super::pool::Pool;
+use super::stochastic_depth::StochasticDepth;
 use crate::layer::NJetConv2d;
-use burn::module::Module;
+use burn::module::{Module, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::nn::{BatchNorm, Dropout};
 use burn::tensor::Tensor;
@@ -27,43 +29,93 @@ impl Convolution {
             Self::Conv(layer) => convolve(layer, x),
         }
     }
+
+    /// Distance between outputs along y and x at the present σ, in input pixels.
+    pub fn stride(&self) -> [f64; 2] {
+        match self {
+            Self::Njet(layer) => layer.stride_now(),
+            Self::Conv(layer) => layer.stride.map(|stride| stride as f64),
+        }
+    }
+
+    /// Rows and columns of the output for an input of `size` at the present σ.
+    pub fn output_size(&self, size: [usize; 2]) -> [usize; 2] {
+        match self {
+            Self::Njet(layer) => layer.output_size(size),
+            // All have padding that keeps the size.
+            Self::Conv(layer) => [0, 1].map(|axis| size[axis].div_ceil(layer.stride[axis])),
+        }
+    }
+
+    /// Taps along y and x at the present σ.
+    pub fn kernel_size(&self) -> [usize; 2] {
+        match self {
+            Self::Njet(layer) => layer.kernel_size(),
+            Self::Conv(layer) => layer.kernel_size,
+        }
+    }
+
+    /// Output channels.
+    pub fn channels_out(&self) -> usize {
+        match self {
+            Self::Njet(layer) => layer.alpha.dims()[0],
+            Self::Conv(layer) => layer.weight.dims()[0],
+        }
+    }
+
+    /// Coefficients α or weights.
+    fn weight(&self) -> ParamId {
+        match self {
+            Self::Njet(layer) => layer.alpha.id,
+            Self::Conv(layer) => layer.weight.id,
+        }
+    }
 }
 
-/// What follows the ReLU of a block.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum After {
-    /// Nothing.
-    Nothing,
-    /// The mean of 2×2 pixels, at every second pixel.
-    AveragePool,
-    /// Dropout in training.
-    Dropout {
-        /// Probability that an element is dropped.
-        probability: f64,
-    },
-}
-
-/// Convolution, batch normalisation, ReLU, and what follows.
+/// Convolution, batch normalisation, activation, and what follows.
 #[derive(Module, Debug)]
 pub struct Block {
+    /// Name in reports, another for each block of a network.
+    #[module(skip)]
+    pub name: String,
     /// The convolution, without bias.
     pub convolution: Convolution,
     /// Batch normalisation over the output channels.
     pub norm: BatchNorm,
-    pub(super) pooled: bool,
+    /// Follows the normalisation.
+    #[module(skip)]
+    pub activation: Activation,
+    /// Follows the activation.
+    pub gate: Option<SqueezeExcitation>,
+    /// Follows the gate.
+    #[module(skip)]
+    pub pool: Option<Pool>,
     pub(super) dropout: Option<Dropout>,
+    pub(super) stochastic_depth: Option<StochasticDepth>,
 }
 
 impl Block {
     /// `[batch, channels_in, height, width]` to `[batch, channels_out, height_out, width_out]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut x = norm_relu(&self.norm, self.convolution.forward(x));
-        if self.pooled {
-            x = average_pool(x);
+        let mut x = self.activation.after_norm(&self.norm, self.convolution.forward(x));
+        if let Some(gate) = &self.gate {
+            x = gate.forward(x);
+        }
+        if let Some(pool) = self.pool {
+            x = pool.forward(x);
         }
         if let Some(dropout) = &self.dropout {
             x = dropout.forward(x);
         }
+        if let Some(depth) = &self.stochastic_depth {
+            x = depth.forward(x);
+        }
         x
+    }
+
+    /// What weight decay pulls on: coefficients and weights, not scales, normalisation and biases.
+    pub(super) fn weights(&self) -> impl Iterator<Item = ParamId> {
+        let gate = self.gate.iter().flat_map(|gate| [gate.squeeze.weight.id, gate.excite.weight.id]);
+        std::iter::once(self.convolution.weight()).chain(gate)
     }
 }

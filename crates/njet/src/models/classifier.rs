@@ -1,159 +1,24 @@
 //! The module that every architecture becomes.
 
-use super::architecture::{Architecture, BlockSpec, Head, LayerKind};
-use super::block::{After, Block, Convolution};
-use crate::layer::{Initializer, LayerError, NJetConv2d, NJetConv2dConfig};
-use burn::module::Module;
-use burn::nn::conv::Conv2dConfig;
-use burn::nn::{BatchNormConfig, Dropout, DropoutConfig, Initializer as BurnInitializer, Linear, LinearConfig};
-use burn::nn::{PaddingConfig2d, conv::Conv2d};
-use burn::tensor::{Device, Tensor};
-use njet_basis::Discretisation;
-use serde::{Deserialize, Serialize};
-
-/// Everything that decides a model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ModelConfig {
-    /// The architecture.
-    pub arch: Architecture,
-    /// What its spatial layers are.
-    pub layer: LayerKind,
-    /// Channels of the input.
-    pub channels: usize,
-    /// Classes.
-    pub classes: usize,
-    /// Order of the N-jet layers.
-    pub order: usize,
-    /// Their initial σ in pixels.
-    pub sigma: f64,
-    /// Whether σ is trained.
-    pub learn_sigma: bool,
-    /// Their extent k.
-    pub extent: f64,
-    /// How their derivatives are sampled.
-    pub discretisation: Discretisation,
-}
-
-/// A model that cannot be built.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ModelError {
-    /// An N-jet layer cannot be built.
-    #[error("layer {name}: {source}")]
-    Layer {
-        /// Its name.
-        name: &'static str,
-        /// Why.
-        source: LayerError,
-    },
-    /// No input channels or no classes.
-    #[error("a classifier needs at least one input channel and two classes, not {channels} and {classes}")]
-    Empty {
-        /// Channels of the input.
-        channels: usize,
-        /// Classes.
-        classes: usize,
-    },
-}
-
-impl ModelConfig {
-    /// Order 2, σ = 1 learned, extent 4.
-    pub fn new(arch: Architecture, channels: usize, classes: usize) -> Self {
-        Self {
-            arch,
-            layer: LayerKind::Njet,
-            channels,
-            classes,
-            order: 2,
-            sigma: 1.0,
-            learn_sigma: true,
-            extent: 4.0,
-            discretisation: Discretisation::NormalizedSampled,
-        }
-    }
-
-    /// Creates the model with random parameters. Batch normalisation follows every convolution, so none
-    /// has a bias.
-    ///
-    /// # Errors
-    /// Settings of the N-jet layers out of range; no input channels; fewer than two classes.
-    pub fn init(&self, device: &Device) -> Result<Classifier, ModelError> {
-        let Self { arch, channels, classes, .. } = *self;
-        if channels == 0 || classes < 2 {
-            return Err(ModelError::Empty { channels, classes });
-        }
-        let specs = arch.blocks();
-        let mut blocks = Vec::with_capacity(specs.len());
-        let mut width = channels;
-        for spec in &specs {
-            let out = spec.channels.unwrap_or(classes);
-            blocks.push(Block {
-                convolution: self.convolution(spec, [width, out], blocks.is_empty(), device)?,
-                norm: BatchNormConfig::new(out).init(device),
-                pooled: spec.after == After::AveragePool,
-                dropout: match spec.after {
-                    After::Dropout { probability } => Some(DropoutConfig::new(probability).init()),
-                    After::Nothing | After::AveragePool => None,
-                },
-            });
-            width = out;
-        }
-        Ok(Classifier {
-            input_dropout: arch.input_dropout().map(|p| DropoutConfig::new(p).init()),
-            blocks,
-            linear: match arch.head() {
-                Head::Mean => None,
-                Head::MeanLinear => Some(LinearConfig::new(width, classes).init(device)),
-            },
-            names: specs.iter().map(|spec| spec.name.to_owned()).collect(),
-        })
-    }
-
-    fn convolution(
-        &self,
-        spec: &BlockSpec,
-        channels: [usize; 2],
-        first: bool,
-        device: &Device,
-    ) -> Result<Convolution, ModelError> {
-        let conv = |side: usize| -> Conv2d {
-            Conv2dConfig::new(channels, [side, side])
-                .with_padding(PaddingConfig2d::Same)
-                .with_bias(false)
-                // He et al. 2015; the gain for a ReLU.
-                .with_initializer(BurnInitializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false })
-                .init(device)
-        };
-        Ok(match (spec.spatial, self.layer) {
-            (false, _) => Convolution::Conv(conv(1)),
-            (true, LayerKind::Conv) => Convolution::Conv(conv(3)),
-            (true, LayerKind::Njet) => Convolution::Njet(
-                NJetConv2dConfig::new(channels)
-                    .with_order(self.order)
-                    .with_sigma(self.sigma)
-                    .with_learn_sigma(self.learn_sigma)
-                    .with_extent(self.extent)
-                    .with_discretisation(self.discretisation)
-                    .with_bias(false)
-                    .with_initializer(Initializer::Preserving { after_relu: !first })
-                    .try_init(device)
-                    .map_err(|source| ModelError::Layer { name: spec.name, source })?,
-            ),
-        })
-    }
-}
+use super::block::{Block, Convolution};
+use super::unit::Unit;
+use crate::layer::NJetConv2d;
+use burn::module::{Module, ParamId};
+use burn::nn::{Dropout, Linear};
+use burn::tensor::Tensor;
 
 /// A network of blocks, the mean over the image, and logits.
 #[derive(Module, Debug)]
 pub struct Classifier {
     pub(super) input_dropout: Option<Dropout>,
-    /// The blocks from the input to the last features.
+    /// The blocks from the input to the last features, the branch of a residual unit before its projection.
     pub blocks: Vec<Block>,
+    pub(super) head_dropout: Option<Dropout>,
     /// From the mean of the features to the logits; `None` where the features are the logits.
     pub linear: Option<Linear>,
-    /// Names of the blocks.
+    /// How the blocks are connected: each unit takes the next few of them.
     #[module(skip)]
-    pub(super) names: Vec<String>,
+    pub(super) units: Vec<Unit>,
 }
 
 impl Classifier {
@@ -162,25 +27,49 @@ impl Classifier {
     /// # Shapes
     /// - `x`: `[batch, channels, height, width]`, any size that the pooling leaves a pixel of
     /// - output: `[batch, classes]`
+    ///
+    /// # Panics
+    /// If the channels are not the model's, or nothing is left of the image.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+        let size = x.dims();
         let mut x = match &self.input_dropout {
             Some(dropout) => dropout.forward(x),
             None => x,
         };
-        for block in &self.blocks {
-            x = block.forward(x);
+        for (unit, blocks) in self.units() {
+            x = unit.forward(blocks, x);
+            assert!(
+                x.dims()[2] > 0 && x.dims()[3] > 0,
+                "classifier: an image of {}×{} pixels is too small, nothing is left of it after {}",
+                size[2],
+                size[3],
+                blocks[blocks.len() - 1].name,
+            );
         }
         let [batch, channels, height, width] = x.dims();
-        let mean = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        let mut mean = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        if let Some(dropout) = &self.head_dropout {
+            mean = dropout.forward(mean);
+        }
         match &self.linear {
             Some(linear) => linear.forward(mean),
             None => mean,
         }
     }
 
+    /// The units with their blocks.
+    pub fn units(&self) -> impl Iterator<Item = (Unit, &[Block])> {
+        let mut rest = self.blocks.as_slice();
+        self.units.iter().map(move |&unit| {
+            let (blocks, others) = rest.split_at(unit.blocks());
+            rest = others;
+            (unit, blocks)
+        })
+    }
+
     /// The blocks with their names.
     pub fn named_blocks(&self) -> impl Iterator<Item = (&str, &Block)> {
-        self.names.iter().map(String::as_str).zip(&self.blocks)
+        self.blocks.iter().map(|block| (block.name.as_str(), block))
     }
 
     /// The N-jet layers with the names of their blocks.
@@ -191,7 +80,13 @@ impl Classifier {
         })
     }
 
-    /// Trained values: coefficients, scales, gains and offsets of the normalisation, the linear layer.
+    /// What weight decay pulls on: the coefficients and weights of all layers, not scales, normalisation and biases.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = ParamId> {
+        let linear = self.linear.iter().map(|linear| linear.weight.id);
+        self.blocks.iter().flat_map(Block::weights).chain(linear)
+    }
+
+    /// Trained values: coefficients, weights, scales, gains and offsets of the normalisation, biases.
     pub fn num_parameters(&self) -> usize {
         struct Counter(usize);
         impl burn::module::ModuleVisitor for Counter {

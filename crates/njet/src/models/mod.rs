@@ -1,7 +1,8 @@
-//! Architectures built from N-jet layers, each with a twin of plain 3×3 convolutions.
+//! Architectures built from N-jet layers, each with a twin of plain convolutions.
 //!
-//! An [`Architecture`] is a list of [`BlockSpec`]s: data, not code. [`ModelConfig::init`] turns it into a
-//! [`Classifier`], the one module that all of them share.
+//! An [`Architecture`] is a list of [`UnitSpec`]s made of [`BlockSpec`]s: data, not code. [`ModelConfig::init`] turns
+//! it into a [`Classifier`], the one module that all of them share: the blocks in order, and how they are connected.
+//! Where a published network has strides or pooling, [`Subsampling`] decides what is done there.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -15,15 +16,31 @@
 //! # Ok::<(), njet::models::ModelError>(())
 //! ```
 
+mod activation;
 mod architecture;
 mod block;
 mod classifier;
+mod config;
 mod describe;
+mod gate;
+mod networks;
 mod norm;
 mod pointwise;
 mod pool;
+mod rescale;
+mod spec;
+mod stochastic_depth;
+mod unit;
 
-pub use architecture::{Architecture, BlockSpec, Head, LayerKind, UnknownName};
-pub use block::{After, Block, Convolution};
-pub use classifier::{Classifier, ModelConfig, ModelError};
+pub use activation::Activation;
+pub use architecture::{Architecture, LayerKind, Subsampling, UnknownName};
+pub use block::{Block, Convolution};
+pub use classifier::Classifier;
+pub use config::{ModelConfig, ModelError};
 pub use describe::{Description, LayerDescription};
+pub use gate::SqueezeExcitation;
+pub use pool::Pool;
+pub use rescale::{Fixed, FixedPart, RescaleError, Rescaled};
+pub use spec::{BlockSpec, Filters, Head, NetworkSpec, Realised, ShortcutSpec, UnitSpec};
+pub use stochastic_depth::StochasticDepth;
+pub use unit::Unit;

@@ -1,11 +1,56 @@
-//! The mean of 2×2 pixels: an operation of our own on the CPU backend, Burn's elsewhere.
+//! Pooling. The mean of 2×2 pixels is an operation of our own on the CPU backend, Burn's elsewhere.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::avg_pool2d;
-use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::module::{avg_pool2d, max_pool2d};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+
+/// One pixel for several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// The mean of 2×2 pixels, at every second pixel; an odd last pixel is left out.
+    Average2,
+    /// The maximum of 3×3 pixels around every second pixel, from the first.
+    Max3,
+}
+
+impl Pool {
+    /// Pixels of the window along each axis.
+    pub const fn side(self) -> usize {
+        match self {
+            Self::Average2 => 2,
+            Self::Max3 => 3,
+        }
+    }
+
+    /// Distance between outputs, in pixels.
+    pub const fn stride(self) -> usize {
+        match self {
+            Self::Average2 | Self::Max3 => 2,
+        }
+    }
+
+    /// Outputs along an axis of `pixels`.
+    pub const fn output(self, pixels: usize) -> usize {
+        match self {
+            Self::Average2 => pixels / 2,
+            Self::Max3 => pixels.div_ceil(2),
+        }
+    }
+
+    /// `[batch, channels, height, width]` to `[batch, channels, height_out, width_out]`.
+    pub fn forward(self, x: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Average2 => average_pool(x),
+            Self::Max3 => {
+                let options = MaxPoolOptions::new([3, 3]).with_stride([2, 2]);
+                max_pool2d(x, options.with_padding_pairs([(1, 1), (1, 1)]))
+            }
+        }
+    }
+}
 
 /// `[batch, channels, height, width]` to `[batch, channels, height / 2, width / 2]`.
-pub(super) fn average_pool(x: Tensor<4>) -> Tensor<4> {
+fn average_pool(x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if own::runs(&x) {
         return own::average_pool(x);
@@ -125,6 +170,27 @@ mod tests {
             for (ours, theirs) in run(average_pool).iter().zip(theirs) {
                 ours.assert_approx_eq::<f32>(&theirs, Tolerance::rel_abs(1e-6, 1e-6));
             }
+        }
+    }
+
+    #[test]
+    fn the_maximum_is_taken_around_every_second_pixel() {
+        let device = Device::flex();
+        for [height, width] in [[1, 1], [2, 5], [6, 7], [8, 3]] {
+            // All negative: the border counts for nothing.
+            let x = Tensor::<4>::random([1, 1, height, width], Distribution::Uniform(-2.0, -1.0), &device);
+            let pixels: Vec<f32> = x.clone().into_data().iter::<f32>().collect();
+            let window = |centre: usize, pixels: usize| centre.saturating_sub(1)..(centre + 2).min(pixels);
+            let mut expected = Vec::new();
+            for y in (0..height).step_by(2) {
+                for x in (0..width).step_by(2) {
+                    let rows = window(y, height).flat_map(|y| window(x, width).map(move |x| y * width + x));
+                    expected.push(rows.map(|i| pixels[i]).fold(f32::NEG_INFINITY, f32::max));
+                }
+            }
+            let y = Pool::Max3.forward(x);
+            assert_eq!(y.dims()[2..], [height, width].map(|pixels| Pool::Max3.output(pixels)));
+            assert_eq!(y.into_data().iter::<f32>().collect::<Vec<_>>(), expected, "{height}×{width}");
         }
     }
 }

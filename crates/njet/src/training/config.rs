@@ -1,6 +1,6 @@
 //! Settings of a run: all that is needed to repeat it.
 
-use crate::data::{Dataset, Normalisation};
+use crate::data::{Dataset, Normalisation, Preparation, Samples, Sizing};
 use crate::models::{Architecture, ModelConfig};
 use serde::{Deserialize, Serialize};
 
@@ -54,15 +54,18 @@ pub struct Origin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DataConfig {
-    /// A known name or a directory.
+    /// A known name, a directory, or a multi-size set: what [`load`](crate::data::load) takes.
     pub source: String,
     /// Use at most this many training images, drawn class by class, validation images included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Part of the training images that is kept for validation, class by class.
     pub validation: f64,
-    /// Rows and columns of an image.
+    /// Rows and columns of an image as the model sees it; the bound of [`Sizing::Group`].
     pub size: [usize; 2],
+    /// How images are brought to that size.
+    #[serde(default)]
+    pub sizing: Sizing,
     /// How pixels become numbers: that of the training images, for whatever the model sees later.
     pub normalisation: Normalisation,
 }
@@ -91,6 +94,12 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Momentum of `sgd`.
     pub momentum: f64,
+    /// Weight of a prior on log₂ σ: this times its squared distance from the centre, in octaves, is added to the loss.
+    #[serde(default)]
+    pub sigma_prior: f64,
+    /// The centre of the prior in pixels; `None`: the initial σ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_prior_at: Option<f64>,
 }
 
 /// Shape of the schedule.
@@ -125,6 +134,61 @@ pub struct AugmentConfig {
     pub flip: bool,
 }
 
+/// Longest side that [`Sizing::Letterbox`] and [`Sizing::RandomResizedCrop`] have unless a size is given: what a processor
+/// trains on in reasonable time.
+const DEFAULT_SIDE: usize = 128;
+
+/// The bound of [`Sizing::Group`] unless one is given.
+const DEFAULT_BOUND: usize = 256;
+
+impl DataConfig {
+    /// A tenth for validation; images as they are where they have one size, [`Sizing::Letterbox`] where they have not.
+    pub fn new(dataset: &Dataset) -> Self {
+        let shape = dataset.train.shape();
+        let mixed = shape.is_none() || shape != dataset.test.shape();
+        let data = Self {
+            source: dataset.name.clone(),
+            limit: None,
+            validation: 0.1,
+            size: [1, 1],
+            sizing: Sizing::Fixed,
+            normalisation: Normalisation::of(&dataset.train),
+        };
+        data.with_sizing(if mixed { Sizing::Letterbox } else { Sizing::Fixed }, dataset)
+    }
+
+    /// With this sizing, and a size that goes with it and the data: that of the images, or a square of the median of their
+    /// longer sides, 128 at most; for [`Sizing::Group`] the longest side, 256 at most.
+    pub fn with_sizing(mut self, sizing: Sizing, dataset: &Dataset) -> Self {
+        self.sizing = sizing;
+        if let Some(extents) = dataset.train.extents() {
+            let longer = |[height, width]: [usize; 2]| height.max(width);
+            self.size = match sizing {
+                Sizing::Fixed => extents.greatest,
+                Sizing::Letterbox | Sizing::RandomResizedCrop => [longer(extents.median).min(DEFAULT_SIDE); 2],
+                Sizing::Group => [longer(extents.greatest).min(DEFAULT_BOUND); 2],
+            };
+        }
+        self
+    }
+
+    /// How the images become the input of a model.
+    pub fn preparation(&self, model: &ModelConfig) -> Preparation {
+        let Self { size, sizing, normalisation, .. } = *self;
+        Preparation { sizing, size, least: model.smallest_image(), channels: model.channels, normalisation }
+    }
+
+    /// The smallest `[height, width]` that the model sees of some images; `None` where [`Sizing::Fixed`] meets several.
+    pub(super) fn least_size(&self, samples: &Samples) -> Option<[usize; 2]> {
+        match self.sizing {
+            Sizing::Fixed => samples.shape().map(|[_, height, width]| [height, width]),
+            Sizing::Letterbox | Sizing::RandomResizedCrop => Some(self.size),
+            // What is smaller than the model needs is put into a larger batch.
+            Sizing::Group => Some([usize::MAX; 2]),
+        }
+    }
+}
+
 /// A setting that makes no sense.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{setting} is {value}: it must be {allowed}")]
@@ -141,20 +205,13 @@ impl RunConfig {
     /// AdamW and a cosine for eight epochs, batches of 64, shifts of one pixel, a tenth of the training
     /// images for validation.
     pub fn new(dataset: &Dataset, arch: Architecture) -> Self {
-        let [channels, height, width] = dataset.train.shape();
-        let normalisation = Normalisation::of(&dataset.train);
+        let channels = dataset.channels();
         Self {
             task: Task::Classify,
             epochs: 8,
             batch_size: 64,
             seed: 1,
-            data: DataConfig {
-                source: dataset.name.clone(),
-                limit: None,
-                validation: 0.1,
-                size: [height, width],
-                normalisation,
-            },
+            data: DataConfig::new(dataset),
             model: ModelConfig::new(arch, channels, dataset.classes.len()),
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adamw,
@@ -162,6 +219,8 @@ impl RunConfig {
                 sigma_lr: 1e-2,
                 weight_decay: 1e-2,
                 momentum: 0.9,
+                sigma_prior: 0.0,
+                sigma_prior_at: None,
             },
             schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
             augment: AugmentConfig { shift: 1, flip: false },
@@ -188,12 +247,26 @@ impl RunConfig {
         check(rate(sigma_lr), "the learning rate of sigma", &sigma_lr, "above 0 and at most 1")?;
         check((0.0..1.0).contains(&weight_decay), "the weight decay", &weight_decay, "at least 0 and below 1")?;
         check((0.0..1.0).contains(&momentum), "the momentum", &momentum, "at least 0 and below 1")?;
+        let OptimizerConfig { sigma_prior, sigma_prior_at, .. } = self.optimizer;
+        let weight = sigma_prior >= 0.0 && sigma_prior.is_finite();
+        check(weight, "the weight of the prior on sigma", &sigma_prior, "at least 0")?;
+        let centre = sigma_prior_at.unwrap_or(1.0);
+        check(centre > 0.0 && centre.is_finite(), "the centre of the prior on sigma", &centre, "above 0 pixels")?;
         let every = self.schedule.every;
         check(passes(every), "the number of epochs between steps", &every, "at least 1 and at most 1000000")?;
         let gamma = self.schedule.gamma;
         check(gamma > 0.0 && gamma <= 1.0, "the factor of the schedule", &gamma, "above 0 and at most 1")?;
         let part = self.data.validation;
         check(part > 0.0 && part < 1.0, "the validation part", &part, "above 0 and below 1")?;
+        let side = |n: &usize| (1..=16_384).contains(n);
+        let [height, width] = self.data.size;
+        let size = format!("{height}×{width}");
+        check(
+            [height, width].iter().all(side),
+            "the size of the images",
+            &size,
+            "at least 1×1 and at most 16384×16384",
+        )?;
         let limit = self.data.limit;
         check(limit != Some(0), "the limit on the training images", &0, "at least 1")
     }
@@ -207,8 +280,22 @@ mod tests {
     fn config() -> RunConfig {
         let set = data::ImageSet::new(vec![0, 255, 7, 9], vec![0], 1, 2, 2).unwrap();
         let classes = vec!["cat".to_owned(), "dog".to_owned()];
-        let dataset = Dataset { name: "somewhere".to_owned(), classes, train: set.clone(), test: set };
+        let (train, test) = (set.clone().into(), set.into());
+        let dataset = Dataset { name: "somewhere".to_owned(), classes, train, test };
         RunConfig::new(&dataset, Architecture::Small)
+    }
+
+    /// Settings written before there was a choice.
+    #[test]
+    fn without_a_sizing_it_is_fixed() {
+        let mut config = config();
+        let text = toml::to_string(&config).unwrap();
+        assert!(text.contains("sizing = \"fixed\"\n"), "{text}");
+        assert_eq!(toml::from_str::<RunConfig>(&text.replace("sizing = \"fixed\"\n", "")).unwrap(), config);
+        config.data.sizing = Sizing::RandomResizedCrop;
+        let text = toml::to_string(&config).unwrap();
+        assert!(text.contains("sizing = \"random-resized-crop\"\n"), "{text}");
+        assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
     }
 
     #[test]
@@ -237,6 +324,7 @@ mod tests {
         assert!(message(|c| c.epochs = 0).contains("epochs is 0"));
         assert!(message(|c| c.epochs = usize::MAX).contains("at most 1000000"));
         assert!(message(|c| c.data.validation = 1.0).contains("validation part is 1"));
+        assert!(message(|c| c.data.size = [8, 0]).contains("the size of the images is 8×0"));
         assert!(message(|c| c.data.limit = Some(0)).contains("limit"));
         assert!(message(|c| c.schedule.gamma = 0.0).contains("factor"));
         assert!(message(|c| c.schedule.every = 0).contains("between steps"));

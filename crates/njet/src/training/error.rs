@@ -3,7 +3,7 @@
 use super::config::ConfigError;
 use super::scales::ScaleError;
 use crate::data::DataError;
-use crate::models::ModelError;
+use crate::models::{ModelError, RescaleError};
 use njet_basis::BasisError;
 use std::io;
 use std::path::PathBuf;
@@ -39,20 +39,33 @@ pub enum TrainingError {
     },
     /// The images shrink to nothing.
     #[error(
-        "images of {height}×{width} pixels in {data} are too small for {arch}, which halves them {pools} times: at least {0}×{0} are needed",
-        1usize << pools
+        "images of {height}×{width} pixels in {data} are too small for {arch}: at least {smallest}×{smallest} are needed"
     )]
     TooSmall {
         /// Name of the data.
         data: String,
         /// Name of the architecture.
         arch: &'static str,
-        /// Times that it halves them.
-        pools: usize,
+        /// Side of the smallest images that it can take.
+        smallest: usize,
         /// Rows.
         height: usize,
         /// Columns.
         width: usize,
+    },
+    /// Images of several sizes, and no choice what to do about it.
+    #[error(
+        "the images of {data} have sizes from {} to {} pixels: choose what to do with `--sizing letterbox`, `--sizing random-resized-crop` or `--sizing group`",
+        by(least),
+        by(greatest)
+    )]
+    MixedSizes {
+        /// Name of the data.
+        data: String,
+        /// Least rows and columns.
+        least: [usize; 2],
+        /// Greatest rows and columns.
+        greatest: [usize; 2],
     },
     /// The images are not those that the run was started with.
     #[error(
@@ -164,7 +177,10 @@ pub enum TrainingError {
     },
     /// A scale that the model cannot be used at.
     #[error(transparent)]
-    Rescale(#[from] ScaleError),
+    AtScale(#[from] ScaleError),
+    /// The σ of a model cannot be multiplied so.
+    #[error(transparent)]
+    Rescale(#[from] RescaleError),
     /// No layer has a σ.
     #[error("{} has no N-jet layers: there is no sigma to rescale; name a run of `--layer njet`", path.display())]
     NoScale {
@@ -177,6 +193,10 @@ pub enum TrainingError {
         /// The run that it was made from.
         from: String,
     },
+}
+
+fn by([height, width]: &[usize; 2]) -> String {
+    format!("{height}×{width}")
 }
 
 impl TrainingError {

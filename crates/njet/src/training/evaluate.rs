@@ -1,10 +1,11 @@
 //! Loss and accuracy on a set of images.
 
-use crate::data::{ImageSet, Normalisation, Random, Stream, fill_batch};
+use crate::data::{Batch, DataError, Feed, Preparation, Random, Samples, batch_random, workers};
 use crate::models::Classifier;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::Serialize;
+use std::time::Duration;
 
 /// Images in a batch of evaluation: large enough for the product, small enough for the cache.
 const BATCH: usize = 128;
@@ -20,44 +21,64 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// Evaluates a model, which must be in evaluation mode, at some images of a set.
+/// Evaluates a model, which must be in evaluation mode, at some images.
+///
+/// # Errors
+/// An image that cannot be read any more; images of several sizes with [`Sizing::Fixed`](crate::data::Sizing::Fixed).
 pub fn evaluate(
     model: &Classifier,
-    set: &ImageSet,
+    samples: &Samples,
     indices: &[usize],
-    normalisation: Normalisation,
+    preparation: &Preparation,
     device: &Device,
-) -> Evaluation {
-    let (mut loss, mut right) = (0.0, 0);
-    let mut pixels = Vec::new();
-    // Nothing is random without augmentation.
-    let mut random = Random::for_stream(0, Stream::Augment, 0);
-    for batch in indices.chunks(BATCH) {
-        fill_batch(set, batch, normalisation, None, &mut random, &mut pixels);
-        let (images, labels) = tensors(set, batch, &pixels, device);
-        let logits = model.forward(images);
-        right += correct(&logits, set, batch);
-        let mean = CrossEntropyLossConfig::new().init(device).forward(logits, labels);
-        loss += f64::from(mean.into_scalar::<f32>()) * batch.len() as f64;
-    }
-    let count = indices.len();
-    let part = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
-    Evaluation { count, loss: part(loss), accuracy: part(right as f64) }
+) -> Result<Evaluation, DataError> {
+    timed(model, samples, indices, preparation, device).map(|(evaluation, _)| evaluation)
 }
 
-/// A filled batch as `[batch, channels, height, width]` and its labels.
-pub(super) fn tensors(set: &ImageSet, batch: &[usize], pixels: &[f32], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
-    let [channels, height, width] = set.shape();
-    let images = TensorData::new(pixels.to_vec(), [batch.len(), channels, height, width]);
-    let labels: Vec<i32> = batch.iter().map(|&i| i32::from(set.label(i))).collect();
-    (Tensor::from_data(images, device), Tensor::from_data(TensorData::new(labels, [batch.len()]), device))
+/// [`evaluate`], and how long it waited for images.
+pub(super) fn timed(
+    model: &Classifier,
+    samples: &Samples,
+    indices: &[usize],
+    preparation: &Preparation,
+    device: &Device,
+) -> Result<(Evaluation, Duration), DataError> {
+    let batches = preparation.batches(samples, indices.to_vec(), BATCH, None);
+    let make = |number: usize| preparation.batch(samples, &batches[number], None, &mut unused());
+    let criterion = CrossEntropyLossConfig::new().init(device);
+    let (loss, right, waited) = Feed::run(batches.len(), workers(samples), make, |feed| {
+        let (mut loss, mut right) = (0.0, 0);
+        for batch in feed.by_ref() {
+            let (images, targets, labels) = tensors(batch?, device);
+            let logits = model.forward(images);
+            right += correct(&logits, &labels);
+            loss += f64::from(criterion.forward(logits, targets).into_scalar::<f32>()) * labels.len() as f64;
+        }
+        Ok::<_, DataError>((loss, right, feed.waited()))
+    })?;
+    let count = indices.len();
+    let part = |sum: f64| if count == 0 { 0.0 } else { sum / count as f64 };
+    Ok((Evaluation { count, loss: part(loss), accuracy: part(right as f64) }, waited))
+}
+
+/// Nothing is random without augmentation.
+fn unused() -> Random {
+    batch_random(0, 0, 0)
+}
+
+/// A batch as `[batch, channels, height, width]`, and its labels as a tensor and as they are.
+pub(super) fn tensors(batch: Batch, device: &Device) -> (Tensor<4>, Tensor<1, Int>, Vec<u8>) {
+    let Batch { pixels, shape, labels } = batch;
+    let targets: Vec<i32> = labels.iter().map(|&label| i32::from(label)).collect();
+    let targets = TensorData::new(targets, [labels.len()]);
+    (Tensor::from_data(TensorData::new(pixels, shape), device), Tensor::from_data(targets, device), labels)
 }
 
 /// Images of a batch whose label has the highest logit.
-pub(super) fn correct(logits: &Tensor<2>, set: &ImageSet, batch: &[usize]) -> usize {
+pub(super) fn correct(logits: &Tensor<2>, labels: &[u8]) -> usize {
     let classes = logits.dims()[1];
     let logits: Vec<f32> = logits.clone().into_data().iter::<f32>().collect();
     let best = |row: &[f32]| (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
     let guesses = logits.chunks_exact(classes).map(best);
-    guesses.zip(batch).filter(|(guess, i)| *guess == Some(usize::from(set.label(**i)))).count()
+    guesses.zip(labels).filter(|(guess, label)| *guess == Some(usize::from(**label))).count()
 }

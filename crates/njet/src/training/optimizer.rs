@@ -1,8 +1,8 @@
 //! The optimiser and the schedule, with σ in a group of its own.
 
 use super::config::{OptimizerConfig, OptimizerKind, RunConfig, ScheduleKind};
-use crate::models::{Classifier, Convolution};
-use burn::module::{ParamGroup, ParamId};
+use crate::models::Classifier;
+use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::LrSchedulerConfig;
 use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
 use burn::optim::lr_scheduler::module_lr_scheduler::{ModuleLrScheduler, ModuleLrSchedulerConfig};
@@ -16,12 +16,7 @@ fn sigmas(model: &Classifier) -> ParamGroup {
 
 /// Coefficients and weights: what weight decay pulls on.
 fn weights(model: &Classifier) -> ParamGroup {
-    let convolutions = model.blocks.iter().map(|block| match &block.convolution {
-        Convolution::Njet(layer) => layer.alpha.id,
-        Convolution::Conv(layer) => layer.weight.id,
-    });
-    let ids: Vec<ParamId> = convolutions.chain(model.linear.as_ref().map(|linear| linear.weight.id)).collect();
-    ParamGroup::from_ids(ids)
+    ParamGroup::from_ids(model.weights().collect())
 }
 
 /// The optimiser for `model`, as the [`Trainer`](super::Trainer) uses it: weight decay on the coefficients and weights
@@ -62,4 +57,53 @@ pub(super) fn schedule(config: &RunConfig, model: &Classifier, steps_per_epoch: 
         .with_group(sigmas(model), scheduler(config.optimizer.sigma_lr))
         .init()
         .expect("the settings were validated")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Architecture, ModelConfig};
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::{Device, Tensor};
+
+    /// The groups by the names of the parameters.
+    struct Groups {
+        weights: ParamGroup,
+        sigmas: ParamGroup,
+        name: Vec<String>,
+        seen: [usize; 3],
+    }
+
+    impl ModuleVisitor for Groups {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.name.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.name.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.name.last().unwrap().as_str();
+            let expected = match name {
+                "alpha" | "weight" => 0,
+                "log2_sigma" => 1,
+                "gamma" | "beta" | "bias" | "running_mean" | "running_var" => 2,
+                other => panic!("a parameter that no group is known for: {other}"),
+            };
+            let (weight, sigma) = (self.weights.matches(&param.id, None), self.sigmas.matches(&param.id, None));
+            assert_eq!([weight, sigma], [expected == 0, expected == 1], "{}", self.name.join("."));
+            self.seen[expected] += 1;
+        }
+    }
+
+    #[test]
+    fn weight_decay_pulls_on_weights_alone_and_scales_are_a_group() {
+        let model = ModelConfig::new(Architecture::EfficientNetB0, 3, 10).init(&Device::flex()).unwrap();
+        let (weights, sigmas) = (weights(&model), sigmas(&model));
+        let mut groups = Groups { weights, sigmas, name: Vec::new(), seen: [0; 3] };
+        model.visit(&mut groups);
+        // 49 blocks, 17 of them N-jet, 16 gates of two convolutions with biases, the linear layer.
+        assert_eq!(groups.seen, [49 + 32 + 1, 17, 4 * 49 + 32 + 1]);
+    }
 }

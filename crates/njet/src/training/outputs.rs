@@ -1,8 +1,9 @@
 //! What a model says of images, at the size they have or at another.
 
 use super::evaluate::Evaluation;
-use crate::data::{ImageSet, Normalisation, Random, Resampler, Stream, fill_batch};
-use crate::models::Classifier;
+use super::scales::seen_size;
+use crate::data::{Batch, DataError, Feed, Preparation, Resampler, Samples, batch_random, workers};
+use crate::models::{Classifier, ModelConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Bytes of activations that a batch may take, about: small beside the memory of any machine that trains.
@@ -14,55 +15,85 @@ const BATCH: usize = 128;
 /// How a model sees images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
-    /// How bytes become numbers.
-    pub normalisation: Normalisation,
-    /// Rows and columns that every image is resampled to, with antialiasing; its own size leaves it as it is.
-    pub size: [usize; 2],
+    /// How they become its input.
+    pub preparation: Preparation,
+    /// How many times as large they are made after that, with antialiasing; 1 leaves them as they are.
+    pub scale: f64,
 }
 
-/// Logits of images, `[indices.len(), classes]` row-major. The model must be in evaluation mode.
+/// Logits of images, `[indices.len(), classes]` row-major. The model must be in evaluation mode, `settings` its own.
 ///
 /// `progress` is told after each batch how many images are done.
 ///
+/// # Errors
+/// An image that cannot be read any more; images of several sizes with [`Sizing::Fixed`](crate::data::Sizing::Fixed).
+///
 /// # Panics
-/// If an index is `≥ set.len()`; if the pooling of the model leaves nothing of `view.size`, which
-/// [`scaled_size`](super::scaled_size) checks.
+/// If an index is `≥ samples.len()`; if nothing is left of an image, which [`scaled_size`](super::scaled_size) checks.
 pub fn logits(
+    settings: &ModelConfig,
     model: &Classifier,
-    set: &ImageSet,
+    samples: &Samples,
     indices: &[usize],
-    view: View,
+    view: &View,
     device: &Device,
     progress: &mut dyn FnMut(usize),
-) -> Vec<f32> {
-    let [channels, height, width] = set.shape();
-    let [rows, columns] = view.size;
-    let batch = (BATCH_BYTES / activation_bytes(model, view.size).max(1)).clamp(1, BATCH);
-    let own = [height, width];
-    let resampler = (own != view.size).then(|| Resampler::new(own, view.size));
-    let (mut all, mut pixels) = (Vec::new(), Vec::new());
+) -> Result<Vec<f32>, DataError> {
+    let seen = seen_size(&view.preparation, samples).map(|side| (side as f64 * view.scale) as usize);
+    let batch = (BATCH_BYTES / activation_bytes(settings, seen).max(1)).clamp(1, BATCH);
+    let batches = view.preparation.batches(samples, indices.to_vec(), batch, None);
     // Nothing is random without augmentation.
-    let mut random = Random::for_stream(0, Stream::Augment, 0);
-    let mut done = 0;
-    for batch in indices.chunks(batch) {
-        fill_batch(set, batch, view.normalisation, None, &mut random, &mut pixels);
-        let seen = match &resampler {
-            None => pixels.clone(),
-            Some(resampler) => pixels.chunks_exact(height * width).flat_map(|plane| resampler.plane(plane)).collect(),
-        };
-        let images = TensorData::new(seen, [batch.len(), channels, rows, columns]);
-        all.extend(model.forward(Tensor::from_data(images, device)).into_data().iter::<f32>());
-        done += batch.len();
-        progress(done);
-    }
-    all
+    let make = |number: usize| {
+        let batch = view.preparation.batch(samples, &batches[number], None, &mut batch_random(0, 0, 0))?;
+        Ok(if view.scale == 1.0 { batch } else { scaled(batch, view.scale) })
+    };
+    let (rows, done) = (indices.len(), &mut 0);
+    let by_batch = Feed::run(batches.len(), workers(samples), make, |feed| {
+        let mut all = Vec::new();
+        for batch in feed.by_ref() {
+            let Batch { pixels, shape, labels } = batch?;
+            let images = Tensor::from_data(TensorData::new(pixels, shape), device);
+            all.extend(model.forward(images).into_data().iter::<f32>());
+            *done += labels.len();
+            progress(*done);
+        }
+        Ok::<_, DataError>(all)
+    })?;
+    Ok(in_order(&by_batch, &batches.concat(), indices, by_batch.len() / rows.max(1)))
 }
 
-/// Bytes that an image of this size takes on its way through the model, at most: what goes into the widest layer, what
-/// comes out, and its normalisation.
-pub(super) fn activation_bytes(model: &Classifier, [rows, columns]: [usize; 2]) -> usize {
-    let widest = model.blocks.iter().map(|block| block.norm.gamma.dims()[0]).max().unwrap_or(1);
-    rows.saturating_mul(columns).saturating_mul(3 * widest * size_of::<f32>())
+/// Every plane of a batch `scale` times as large.
+fn scaled(batch: Batch, scale: f64) -> Batch {
+    let Batch { pixels, shape: [images, channels, height, width], labels } = batch;
+    let size = [height, width].map(|side| ((side as f64 * scale).round() as usize).max(1));
+    let resampler = Resampler::new([height, width], size);
+    let pixels = pixels.chunks_exact(height * width).flat_map(|plane| resampler.plane(plane)).collect();
+    Batch { pixels, shape: [images, channels, size[0], size[1]], labels }
+}
+
+/// Rows that came in the order of `from`, in the order of `to`: the same indices.
+fn in_order(rows: &[f32], from: &[usize], to: &[usize], width: usize) -> Vec<f32> {
+    let places = |indices: &[usize]| {
+        let mut places: Vec<usize> = (0..indices.len()).collect();
+        places.sort_by_key(|&place| indices[place]);
+        places
+    };
+    let mut ordered = vec![0.0; rows.len()];
+    for (from, to) in places(from).into_iter().zip(places(to)) {
+        ordered[to * width..][..width].copy_from_slice(&rows[from * width..][..width]);
+    }
+    ordered
+}
+
+/// Bytes that an image of this size takes on its way through the model, about: what goes into the largest operation,
+/// what comes out, and what it works with.
+pub(super) fn activation_bytes(settings: &ModelConfig, [height, width]: [usize; 2]) -> usize {
+    // Sizes that are far beyond any memory must not overflow.
+    const FAR: usize = 1 << 20;
+    if height.max(width) > FAR {
+        return usize::MAX;
+    }
+    settings.largest_activation(height, width).saturating_mul(3 * size_of::<f32>())
 }
 
 /// The softmax of one row of logits.
@@ -126,5 +157,12 @@ mod tests {
         assert_eq!((count, accuracy), (3, 2.0 / 3.0));
         assert!((loss - each.iter().sum::<f64>() / 3.0).abs() < 1e-7, "{loss}");
         assert_eq!(Evaluation::of(&[], &[]), Evaluation { count: 0, loss: 0.0, accuracy: 0.0 });
+    }
+
+    #[test]
+    fn rows_find_their_order_again() {
+        let rows = [70.0, 71.0, 50.0, 51.0, 90.0, 91.0, 50.0, 51.0];
+        let ordered = in_order(&rows, &[7, 5, 9, 5], &[5, 9, 5, 7], 2);
+        assert_eq!(ordered, [50.0, 51.0, 90.0, 91.0, 50.0, 51.0, 70.0, 71.0]);
     }
 }

@@ -1,16 +1,11 @@
 //! Accuracy against scale: the test images made larger or smaller, the model as it is or with every σ made larger or
-//! smaller with them.
-//!
-//! A filter of scale σ on an image answers, at the corresponding place, as the filter of scale f·σ does on the image
-//! made f times as large: with scale-normalised derivatives the coefficients α stay as they are (Lindeberg 1998). What
-//! does not follow are the parts that count in pixels: pooling, strides, and convolutions without a scale.
+//! smaller with them ([`Classifier::rescale`]).
 
 use super::evaluate::Evaluation;
 use super::outputs::{View, activation_bytes, logits};
-use crate::data::{ImageSet, Normalisation};
-use crate::models::{After, Classifier, Convolution, ModelConfig};
+use crate::data::{DataError, Preparation, Samples, Sizing};
+use crate::models::{Classifier, ModelConfig};
 use burn::tensor::Device;
-use njet_basis::{BasisError, Taps};
 
 /// Bytes that one image may take on its way through the model, about.
 const MOST_BYTES: usize = 4_000_000_000;
@@ -57,16 +52,6 @@ pub enum ScaleError {
         /// Bytes of its activations, about.
         bytes: usize,
     },
-    /// A layer's σ leaves the range that filters can be built for.
-    #[error("{layer} cannot be rescaled by {factor}: {source}")]
-    Sigma {
-        /// The factor asked for.
-        factor: f64,
-        /// Name of the layer.
-        layer: String,
-        /// What is wrong with its σ.
-        source: BasisError,
-    },
 }
 
 fn gigabytes(bytes: usize) -> String {
@@ -76,74 +61,53 @@ fn gigabytes(bytes: usize) -> String {
 /// Rows and columns of images of `size` made `factor` times as large, each rounded to whole pixels.
 ///
 /// # Errors
-/// A factor that is no positive number; a size that the pooling of `model` leaves nothing of, or whose activations take
-/// more than 4 GB an image.
-pub fn scaled_size(
-    settings: &ModelConfig,
-    model: &Classifier,
-    size: [usize; 2],
-    factor: f64,
-) -> Result<[usize; 2], ScaleError> {
+/// A factor that is no positive number; a size that the model leaves nothing of, or whose activations take more than 4 GB
+/// an image.
+pub fn scaled_size(settings: &ModelConfig, size: [usize; 2], factor: f64) -> Result<[usize; 2], ScaleError> {
     if !(factor > 0.0 && factor.is_finite()) {
         return Err(ScaleError::Factor { factor });
     }
     // The cast saturates, and whatever is that large is refused below.
     let scaled = size.map(|side| (side as f64 * factor).round() as usize);
-    let least = least_side(settings);
+    let least = settings.smallest_image();
     if scaled[0].min(scaled[1]) < least {
         return Err(ScaleError::TooSmall { factor, size: scaled, arch: settings.arch.name(), least });
     }
-    let bytes = activation_bytes(model, scaled);
+    let bytes = activation_bytes(settings, scaled);
     if bytes > MOST_BYTES {
         return Err(ScaleError::TooLarge { factor, size: scaled, bytes });
     }
     Ok(scaled)
 }
 
-/// The smallest side of an image that the pooling of a model leaves a pixel of.
-pub fn least_side(settings: &ModelConfig) -> usize {
-    1 << settings.arch.blocks().iter().filter(|block| block.after == After::AveragePool).count()
+/// Rows and columns that a model sees of some images: their own, or those that they are brought to; with
+/// [`Sizing::Group`] at most these.
+pub fn seen_size(preparation: &Preparation, samples: &Samples) -> [usize; 2] {
+    match preparation.sizing {
+        Sizing::Fixed => samples.extents().map_or(preparation.size, |extents| extents.greatest),
+        Sizing::Letterbox | Sizing::RandomResizedCrop | Sizing::Group => preparation.size,
+    }
 }
 
-/// The model with the σ of every N-jet layer multiplied by `factor`. Nothing else changes.
-///
-/// # Errors
-/// A factor that is no positive number; a σ that filters cannot be built for.
-pub fn rescaled(model: &Classifier, factor: f64) -> Result<Classifier, ScaleError> {
-    if !(factor > 0.0 && factor.is_finite()) {
-        return Err(ScaleError::Factor { factor });
-    }
-    let mut model = model.clone();
-    for block in &mut model.blocks {
-        if let Convolution::Njet(layer) = &mut block.convolution {
-            let log2_sigma = layer.log2_sigma.clone();
-            layer.log2_sigma = log2_sigma.map(|s| s + factor.log2());
-        }
-    }
-    for (name, layer) in model.njet_layers() {
-        if let Err(source) = Taps::new(&layer.settings().taps) {
-            return Err(ScaleError::Sigma { factor, layer: name.to_owned(), source });
-        }
-    }
-    Ok(model)
-}
-
-/// Evaluates a model at images resampled to `size` with antialiasing.
+/// Evaluates a model at images that are made `view.scale` times as large, with antialiasing.
 ///
 /// `progress` is told after each batch how many images are done.
 ///
+/// # Errors
+/// An image that cannot be read any more; images of several sizes with [`Sizing::Fixed`].
+///
 /// # Panics
-/// If an index is `≥ set.len()`; if the pooling of the model leaves nothing of `size`, which [`scaled_size`] checks.
+/// If an index is `≥ samples.len()`; if nothing is left of an image, which [`scaled_size`] checks.
 pub fn evaluate_at(
+    settings: &ModelConfig,
     model: &Classifier,
-    set: &ImageSet,
+    samples: &Samples,
     indices: &[usize],
-    normalisation: Normalisation,
-    size: [usize; 2],
+    view: &View,
     device: &Device,
     progress: &mut dyn FnMut(usize),
-) -> Evaluation {
-    let logits = logits(model, set, indices, View { normalisation, size }, device, progress);
-    let labels: Vec<u8> = indices.iter().map(|&i| set.label(i)).collect();
-    Evaluation::of(&logits, &labels)
+) -> Result<Evaluation, DataError> {
+    let logits = logits(settings, model, samples, indices, view, device, progress)?;
+    let labels: Vec<u8> = indices.iter().map(|&i| samples.label(i)).collect();
+    Ok(Evaluation::of(&logits, &labels))
 }

@@ -3,11 +3,16 @@
 use super::checkpoint::{self, State};
 use super::config::{DataConfig, RunConfig};
 use super::error::TrainingError;
-use super::evaluate::{Evaluation, correct, evaluate, tensors};
+use super::evaluate::{self, Evaluation, correct, tensors};
 use super::optimizer::{optimizer, schedule};
+use super::prior::sigma_prior;
 use super::run::{RunDirectory, load_model, write};
-use crate::data::{Augment, Dataset, ImageSet, Normalisation, Random, Stream, fill_batch, limit, stratified_split};
-use crate::models::{After, Classifier, LayerDescription, ModelConfig};
+use crate::data::{
+    Augment, Dataset, Feed, Normalisation, Preparation, Random, Samples, Sizing, Stream, batch_random, limit,
+    stratified_split, workers,
+};
+use crate::layer::{AtBound, SigmaBounds};
+use crate::models::{Classifier, LayerDescription};
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
@@ -16,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One epoch: a line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +42,9 @@ pub struct EpochRecord {
     pub kernel: BTreeMap<String, [usize; 2]>,
     /// Wall time of the epoch.
     pub seconds: f64,
+    /// Part of that time in which images were waited for; 0 in records from before it was measured.
+    #[serde(default)]
+    pub waiting: f64,
 }
 
 /// Where an epoch stands.
@@ -74,10 +82,25 @@ pub trait Observer {
     fn stop(&self) -> bool {
         false
     }
+    /// Once an epoch, where some scales are at a bound.
+    fn at_bounds(&mut self, epoch: usize, scales: &[BoundScale]) {
+        let _ = (epoch, scales);
+    }
     /// After every epoch.
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         let _ = (record, best);
     }
+}
+
+/// A scale that training has pushed to a bound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BoundScale {
+    /// Name of the layer.
+    pub layer: String,
+    /// Which scale, how large it is, and which bound.
+    pub scale: AtBound,
+    /// The bounds of the layer.
+    pub bounds: SigmaBounds,
 }
 
 /// Hears and says nothing.
@@ -112,7 +135,19 @@ pub struct Trainer<'a> {
     dataset: &'a Dataset,
     training: Vec<usize>,
     validation: Vec<usize>,
+    preparation: Preparation,
     device: Device,
+}
+
+/// What an epoch has come to so far.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    /// Images.
+    seen: usize,
+    /// Their cross-entropy.
+    loss: f64,
+    /// Those whose label had the highest logit.
+    right: usize,
 }
 
 impl<'a> Trainer<'a> {
@@ -126,11 +161,11 @@ impl<'a> Trainer<'a> {
             // Trained from the start, it would lose the model that was brought into it.
             return Err(TrainingError::Transferred { from: origin.run.clone() });
         }
-        check_data(&config.model, dataset)?;
+        check_data(config, dataset)?;
         let set = &dataset.train;
-        let [_, height, width] = set.shape();
-        let DataConfig { size, normalisation, .. } = config.data;
-        if size != [height, width] || normalisation != Normalisation::of(set) {
+        let DataConfig { size, sizing, normalisation, .. } = config.data;
+        let other_size = || set.shape().is_none_or(|[_, height, width]| size != [height, width]);
+        if (sizing == Sizing::Fixed && other_size()) || normalisation != Normalisation::of(set) {
             return Err(TrainingError::OtherImages { data: dataset.name.clone() });
         }
         let chosen = limit(set.labels(), config.data.limit.unwrap_or(set.len()), config.seed);
@@ -144,7 +179,9 @@ impl<'a> Trainer<'a> {
             });
         }
         let of_set = |places: Vec<usize>| places.into_iter().map(|place| chosen[place]).collect();
-        Ok(Self { config, dataset, training: of_set(training), validation: of_set(validation), device: device.clone() })
+        let (training, validation) = (of_set(training), of_set(validation));
+        let preparation = config.data.preparation(&config.model);
+        Ok(Self { config, dataset, training, validation, preparation, device: device.clone() })
     }
 
     /// Trains from the newest checkpoint of `run`, or from the start where it has none, to the end.
@@ -170,62 +207,68 @@ impl<'a> Trainer<'a> {
         observer.started(config, model.num_parameters(), images, state.epochs.len());
 
         let loss = CrossEntropyLossConfig::new().init(&device);
-        let augment = Augment { shift: config.augment.shift, flip: config.augment.flip };
-        let mut pixels = Vec::new();
         while state.epochs.len() < config.epochs {
             let epoch = state.epochs.len() + 1;
             let start = Instant::now();
-            // Every random choice of an epoch follows from the seed and its number.
-            let stream = |stream| Random::for_stream(config.seed, stream, epoch as u64);
-            let mut order = self.training.clone();
-            stream(Stream::Shuffle).shuffle(&mut order);
-            let mut random = stream(Stream::Augment);
-            device.seed(stream(Stream::Weights).next_u64());
-            let (mut loss_sum, mut right, mut seen) = (0.0, 0, 0);
-            for batch in order.chunks(config.batch_size) {
-                fill_batch(
-                    &self.dataset.train,
-                    batch,
-                    self.config.data.normalisation,
-                    Some(augment),
-                    &mut random,
-                    &mut pixels,
-                );
-                let (images, labels) = tensors(&self.dataset.train, batch, &pixels, &device);
+            device.seed(self.random(Stream::Weights, epoch).next_u64());
+            let batches = self.batches(epoch);
+            let augment = Augment { shift: config.augment.shift, flip: config.augment.flip };
+            // Every random choice of a batch follows from the seed, the epoch and its number.
+            let make = |number: usize| {
+                let mut random = batch_random(config.seed, epoch, number);
+                self.preparation.batch(&self.dataset.train, &batches[number], Some(augment), &mut random)
+            };
+            let mut sums = Sums::default();
+            let mut waited = Duration::ZERO;
+            let mut step = |model: Classifier, batch, number| -> Result<Classifier, TrainingError> {
+                let (images, targets, labels) = tensors(batch, &device);
                 let logits = model.forward(images);
-                right += correct(&logits, &self.dataset.train, batch);
-                let mean = loss.forward(logits, labels);
+                sums.right += correct(&logits, &labels);
+                let mean = loss.forward(logits, targets);
                 let value = f64::from(mean.clone().into_scalar::<f32>());
                 state.steps += 1;
-                let step = (state.steps - 1) % steps_per_epoch + 1;
                 if !value.is_finite() {
-                    return Err(TrainingError::Diverged { loss: value, epoch, step });
+                    return Err(TrainingError::Diverged { loss: value, epoch, step: number });
                 }
-                let gradients = GradientsParams::from_grads(mean.backward(), &model);
-                model = optimizer.step(schedule.step(), model, gradients);
-                check_scales(&model, epoch, step)?;
-                seen += batch.len();
-                loss_sum += value * batch.len() as f64;
-                observer.stepped(&self.progress(epoch, seen, loss_sum, right, start));
+                // The loss that is reported is that of the images.
+                let total = match sigma_prior(&model, &config.optimizer, config.model.sigma) {
+                    Some(prior) => mean + prior,
+                    None => mean,
+                };
+                let gradients = GradientsParams::from_grads(total.backward(), &model);
+                let model = optimizer.step(schedule.step(), model, gradients);
+                check_scales(&model, epoch, number)?;
+                sums.seen += labels.len();
+                sums.loss += value * labels.len() as f64;
+                observer.stepped(&self.progress(epoch, &sums, start));
                 if observer.stop() {
                     return Err(TrainingError::Stopped { epoch });
                 }
-            }
+                Ok(model)
+            };
+            model = Feed::run(batches.len(), workers(&self.dataset.train), make, |feed| {
+                let model =
+                    feed.by_ref().zip(1..).try_fold(model, |model, (batch, number)| step(model, batch?, number));
+                waited = feed.waited();
+                model
+            })?;
             let trained = model.valid();
-            let validation = self.evaluate(&trained, &self.dataset.train, &self.validation);
+            let (validation, waited_too) = self.evaluate(&trained, &self.dataset.train, &self.validation)?;
             if !validation.loss.is_finite() {
                 // The last step broke the weights: neither a model nor a checkpoint may be made of them.
                 return Err(TrainingError::Diverged { loss: validation.loss, epoch, step: steps_per_epoch });
             }
+            let seconds = start.elapsed().as_secs_f64();
             let record = EpochRecord {
                 epoch,
-                train_loss: loss_sum / seen as f64,
-                train_accuracy: right as f64 / seen as f64,
+                train_loss: sums.loss / sums.seen as f64,
+                train_accuracy: sums.right as f64 / sums.seen as f64,
                 val_loss: validation.loss,
                 val_accuracy: validation.accuracy,
                 sigma: sigmas(&trained),
                 kernel: self.kernels(&trained),
-                seconds: start.elapsed().as_secs_f64(),
+                seconds,
+                waiting: (waited + waited_too).as_secs_f64() / seconds.max(1e-9),
             };
             let best = best_of(&state.epochs).is_none_or(|best| record.val_accuracy > best.val_accuracy);
             // The model first: should the run die before the checkpoint, the epoch is repeated and writes it again.
@@ -237,12 +280,33 @@ impl<'a> Trainer<'a> {
             checkpoint::save(run, &model, &optimizer, &state)?;
             write_metrics(run, &state.epochs)?;
             observer.epoch_ended(&state.epochs[epoch - 1], best);
+            let bound = bound_scales(&trained);
+            if !bound.is_empty() {
+                observer.at_bounds(epoch, &bound);
+            }
         }
         self.summary(run, &state)
     }
 
-    fn evaluate(&self, model: &Classifier, set: &ImageSet, indices: &[usize]) -> Evaluation {
-        evaluate(model, set, indices, self.config.data.normalisation, &self.device)
+    fn random(&self, stream: Stream, epoch: usize) -> Random {
+        Random::for_stream(self.config.seed, stream, epoch as u64)
+    }
+
+    /// The training images of an epoch, batch by batch.
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let mut random = self.random(Stream::Shuffle, epoch);
+        let mut order = self.training.clone();
+        random.shuffle(&mut order);
+        self.preparation.batches(&self.dataset.train, order, self.config.batch_size, Some(&mut random))
+    }
+
+    fn evaluate(
+        &self,
+        model: &Classifier,
+        samples: &Samples,
+        indices: &[usize],
+    ) -> Result<(Evaluation, Duration), TrainingError> {
+        Ok(evaluate::timed(model, samples, indices, &self.preparation, &self.device)?)
     }
 
     fn kernels(&self, model: &Classifier) -> BTreeMap<String, [usize; 2]> {
@@ -252,7 +316,7 @@ impl<'a> Trainer<'a> {
         layers.filter(spatial).map(|layer| (layer.name, layer.kernel)).collect()
     }
 
-    fn progress(&self, epoch: usize, seen: usize, loss: f64, right: usize, start: Instant) -> Progress {
+    fn progress(&self, epoch: usize, &Sums { seen, loss, right }: &Sums, start: Instant) -> Progress {
         let per_epoch = self.training.len();
         let rate = seen as f64 / start.elapsed().as_secs_f64().max(1e-9);
         let left = per_epoch - seen + (self.config.epochs - epoch) * per_epoch;
@@ -272,7 +336,7 @@ impl<'a> Trainer<'a> {
         let model = load_model(run, self.config, &self.device)?;
         let test = &self.dataset.test;
         let all: Vec<usize> = (0..test.len()).collect();
-        let evaluation = self.evaluate(&model, test, &all);
+        let (evaluation, _) = self.evaluate(&model, test, &all)?;
         let best = best_of(&state.epochs).expect("a finished run has an epoch");
         Ok(Summary {
             parameters: model.num_parameters(),
@@ -291,14 +355,17 @@ fn best_of(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
     epochs.iter().rev().max_by(|a, b| a.val_accuracy.total_cmp(&b.val_accuracy))
 }
 
-/// Checks that a model can take the images of a data set.
+/// Checks that the model of a run can take the images of a data set, brought to size as the run's settings say. A model
+/// of colour images takes grey ones.
 ///
 /// # Errors
-/// Other channels or classes than the model's; images that its pooling leaves nothing of.
-pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), TrainingError> {
+/// Other channels or classes than the model's; images of several sizes where one is needed, or of one that the model's
+/// pooling leaves nothing of.
+pub fn check_data(config: &RunConfig, dataset: &Dataset) -> Result<(), TrainingError> {
     let data = || dataset.name.clone();
-    let ([channels, height, width], classes) = (dataset.train.shape(), dataset.classes.len());
-    if (model.channels, model.classes) != (channels, classes) {
+    let model = &config.model;
+    let (channels, classes) = (dataset.channels(), dataset.classes.len());
+    if model.classes != classes || (model.channels != channels && channels != 1) {
         return Err(TrainingError::Mismatch {
             data: data(),
             model_channels: model.channels,
@@ -307,10 +374,15 @@ pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), Training
             classes,
         });
     }
-    let arch = model.arch;
-    let pools = arch.blocks().iter().filter(|block| block.after == After::AveragePool).count();
-    if height.min(width) >> pools == 0 {
-        return Err(TrainingError::TooSmall { data: data(), arch: arch.name(), pools, height, width });
+    let smallest = model.smallest_image();
+    for samples in [&dataset.train, &dataset.test] {
+        let Some(extents) = samples.extents() else { continue };
+        let Some([height, width]) = config.data.least_size(samples) else {
+            return Err(TrainingError::MixedSizes { data: data(), least: extents.least, greatest: extents.greatest });
+        };
+        if height.min(width) < smallest {
+            return Err(TrainingError::TooSmall { data: data(), arch: model.arch.name(), smallest, height, width });
+        }
     }
     Ok(())
 }
@@ -318,7 +390,7 @@ pub fn check_data(model: &ModelConfig, dataset: &Dataset) -> Result<(), Training
 /// Checks that the filters of the next forward pass can be built, which would panic.
 fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), TrainingError> {
     for (name, layer) in model.njet_layers() {
-        if let Err(source) = njet_basis::Taps::new(&layer.settings().taps) {
+        if let Err(source) = layer.settings().check_scales() {
             return Err(TrainingError::Scale { layer: name.to_owned(), source, epoch, step });
         }
     }
@@ -326,7 +398,18 @@ fn check_scales(model: &Classifier, epoch: usize, step: usize) -> Result<(), Tra
 }
 
 fn sigmas(model: &Classifier) -> BTreeMap<String, Vec<f64>> {
-    model.njet_layers().map(|(name, layer)| (name.to_owned(), vec![layer.sigma()])).collect()
+    model.njet_layers().map(|(name, layer)| (name.to_owned(), layer.sigmas())).collect()
+}
+
+/// Scales at their bounds that are trained: those that are not may stay where they were put.
+fn bound_scales(model: &Classifier) -> Vec<BoundScale> {
+    let layers = model.njet_layers();
+    let of_layer = |(name, layer): (&str, &crate::layer::NJetConv2d)| {
+        let (layer_name, bounds) = (name.to_owned(), layer.bounds);
+        let scales = layer.at_bounds().into_iter();
+        scales.map(move |scale| BoundScale { layer: layer_name.clone(), scale, bounds }).collect::<Vec<_>>()
+    };
+    layers.flat_map(of_layer).collect()
 }
 
 /// The finished epochs of a run, from its `metrics.jsonl`; none where there is no such file.

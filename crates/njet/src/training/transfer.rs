@@ -3,9 +3,10 @@
 use super::config::{Origin, RunConfig};
 use super::error::TrainingError;
 use super::run::{RunDirectory, load_model};
-use super::scales::{rescaled, scaled_size};
-use crate::models::{After, Classifier, Convolution};
-use burn::tensor::Device;
+use super::scales::scaled_size;
+use crate::layer::{LayerWarning, SigmaBounds};
+use crate::models::{Classifier, Convolution, Fixed, Rescaled};
+use burn::tensor::{Device, Tensor};
 use std::fs;
 use std::path::Path;
 
@@ -19,27 +20,9 @@ pub struct Transfer {
     /// Its model.
     pub model: Classifier,
     /// What stays as it was although the images are larger or smaller.
-    pub unscaled: Vec<Unscaled>,
-}
-
-/// A part of a model that counts in pixels and does not follow a change of scale.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unscaled {
-    /// Name of the layer.
-    pub layer: String,
-    /// Which part of it.
-    pub part: UnscaledPart,
-}
-
-/// Which part of a layer does not follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnscaledPart {
-    /// A convolution without σ, of so many taps along y and x.
-    Convolution([usize; 2]),
-    /// A stride along y and x.
-    Stride([usize; 2]),
-    /// The pooling after the layer.
-    Pooling,
+    pub fixed: Vec<Fixed>,
+    /// What is unusual about the new layers, with their names.
+    pub warnings: Vec<(String, LayerWarning)>,
 }
 
 /// Makes a run at `out` with the weights of `run` and every σ times `factor`, for images `factor` times as large.
@@ -48,15 +31,15 @@ pub enum UnscaledPart {
 /// `run` has no model, or none of its layers has a σ; the factor is no positive number or leads out of range; `out` holds
 /// anything, or cannot be written.
 pub fn transfer(run: &RunDirectory, config: &RunConfig, factor: f64, out: &Path) -> Result<Transfer, TrainingError> {
-    let device = Device::flex();
-    let model = load_model(run, config, &device)?;
+    let model = load_model(run, config, &Device::flex())?;
     if model.njet_layers().next().is_none() {
         return Err(TrainingError::NoScale { path: run.path().to_owned() });
     }
-    let size = scaled_size(&config.model, &model, config.data.size, factor)?;
-    let model = rescaled(&model, factor)?;
+    let size = scaled_size(&config.model, config.data.size, factor)?;
+    let Rescaled { mut model, fixed, warnings } = model.rescale(factor)?;
     let mut config = config.clone();
     config.data.size = size;
+    config.model.bounds = share_bounds(&mut model, config.model.bounds);
     // A chain of transfers is one factor, from the run that was trained.
     let before = config.origin.take();
     config.origin = Some(Origin {
@@ -73,31 +56,22 @@ pub fn transfer(run: &RunDirectory, config: &RunConfig, factor: f64, out: &Path)
         }
         return Err(error);
     }
-    let unscaled = unscaled(&config, &model);
-    Ok(Transfer { run: made, config, model, unscaled })
+    Ok(Transfer { run: made, config, model, fixed, warnings })
 }
 
-fn unscaled(config: &RunConfig, model: &Classifier) -> Vec<Unscaled> {
-    let specs = config.model.arch.blocks();
-    let mut parts = Vec::new();
-    for ((name, block), spec) in model.named_blocks().zip(&specs) {
-        let mut add = |part| parts.push(Unscaled { layer: name.to_owned(), part });
-        let stride = match &block.convolution {
-            Convolution::Njet(layer) => layer.stride,
-            Convolution::Conv(layer) => {
-                let [_, _, height, width] = layer.weight.dims();
-                if height * width > 1 {
-                    add(UnscaledPart::Convolution([height, width]));
-                }
-                layer.stride
-            }
-        };
-        if stride != [1, 1] {
-            add(UnscaledPart::Stride(stride));
-        }
-        if spec.after == After::AveragePool {
-            add(UnscaledPart::Pooling);
+/// Rescaling widens the bounds of σ layer by layer, and a run has one pair: the widest, by which every layer keeps its σ.
+fn share_bounds(model: &mut Classifier, bounds: SigmaBounds) -> SigmaBounds {
+    let wider = |a: SigmaBounds, b: SigmaBounds| SigmaBounds { min: a.min.min(b.min), max: a.max.max(b.max) };
+    let shared = model.njet_layers().fold(bounds, |shared, (_, layer)| wider(shared, layer.bounds));
+    for block in &mut model.blocks {
+        if let Convolution::Njet(layer) = &mut block.convolution
+            && layer.bounds != shared
+        {
+            let parameters: Vec<f32> = layer.sigmas().iter().map(|&sigma| shared.parameter(sigma) as f32).collect();
+            layer.bounds = shared;
+            layer.log2_sigma =
+                layer.log2_sigma.clone().map(|s| Tensor::from_floats(parameters.as_slice(), &s.device()));
         }
     }
-    parts
+    shared
 }

@@ -1,10 +1,11 @@
 //! What the command line asks to be measured, checked.
 
+use super::network::CLASSES;
 use super::shape::Shape;
 use super::{Bench, What};
 use crate::table::grouped;
 use anyhow::{Context, Result, ensure};
-use njet::models::{Architecture, LayerKind};
+use njet::models::{Architecture, LayerKind, ModelConfig};
 use njet_basis::{TapSpec, Taps};
 use njet_kernels::{AxisConfig, Geometry, GeometryConfig};
 use std::fmt;
@@ -122,11 +123,18 @@ impl Bench {
         for &arch in &architectures {
             let (channels, side, batch) = match arch {
                 Architecture::Small => (1, 28, 64),
-                Architecture::NetworkInNetwork | Architecture::AllConvolutional => (3, 32, 32),
+                Architecture::NetworkInNetwork
+                | Architecture::AllConvolutional
+                | Architecture::ResNet20
+                | Architecture::ResNet32
+                | Architecture::ResNet44
+                | Architecture::ResNet56
+                | Architecture::ResNet110 => (3, 32, 32),
+                Architecture::ResNet18 | Architecture::EfficientNetB0 => (3, 224, 8),
             };
             let batch = self.batch(batch);
-            let widest = arch.blocks().iter().filter_map(|block| block.channels).max().unwrap_or(channels);
-            not_too_large(widest * side * side * batch).with_context(|| format!("{arch}, batch {batch}"))?;
+            let largest = ModelConfig::new(arch, channels, CLASSES).largest_activation(side, side);
+            not_too_large(largest * batch).with_context(|| format!("{arch}, batch {batch}"))?;
             let case = |njet| NetworkCase { arch, channels, side, batch, njet };
             for layer in &layers {
                 match layer {

@@ -13,7 +13,8 @@ use njet::models::ModelConfig;
 use njet::training::{OptimizerConfig, OptimizerKind, optimizer};
 use std::hint::black_box;
 
-const CLASSES: usize = 10;
+/// Of every network.
+pub const CLASSES: usize = 10;
 
 /// Of every step. So small that no σ moves far enough to change the size of a kernel meanwhile.
 const LEARNING_RATE: f64 = 1e-6;
@@ -47,6 +48,8 @@ pub fn measure(case: &NetworkCase, runs: Runs, fresh: bool) -> Result<NetworkTim
             sigma_lr: LEARNING_RATE,
             weight_decay: 5e-4,
             momentum: 0.9,
+            sigma_prior: 0.0,
+            sigma_prior_at: None,
         },
         &model,
     );

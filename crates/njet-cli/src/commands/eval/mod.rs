@@ -2,14 +2,16 @@
 
 mod scales;
 
+use super::train::{sized, tell_skipped};
 use super::{load, report};
+use crate::Usage;
 use crate::device::DeviceName;
 use crate::table::grouped;
 use anyhow::Result;
 use clap::Args;
-use njet::data;
-use njet::training::{Evaluation, RunDirectory, check_data, evaluate, load_model};
-use scales::{AtScale, by_scale};
+use njet::data::{self, Samples, Sizing};
+use njet::training::{Evaluation, RunConfig, RunDirectory, check_data, evaluate, load_model};
+use scales::{AtScale, Plan};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -18,9 +20,15 @@ use std::path::PathBuf;
 pub struct Eval {
     /// Directory of the run
     run: PathBuf,
-    /// Test images of other data: a name from `njet data list`, or a directory of IDX files
+    /// Test images of other data: a name from `njet data list`, a directory, or multi-size:NAME
     #[arg(long, value_name = "NAME|DIR")]
     data: Option<String>,
+    /// Another sizing than that of the run: fixed, letterbox, random-resized-crop or group
+    #[arg(long, value_name = "NAME")]
+    sizing: Option<Sizing>,
+    /// Another size than that of the run
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    size: Option<usize>,
     /// Test as well with the images made so many times as large, with antialiasing (e.g. 0.5,1,2)
     #[arg(long, value_name = "F,…", value_delimiter = ',', allow_negative_numbers = true, value_parser = factor)]
     scales: Option<Vec<f64>>,
@@ -56,37 +64,27 @@ impl Eval {
     /// Evaluates on the test images.
     pub fn run(self) -> Result<()> {
         let device = self.device.open()?;
-        let (run, config) = RunDirectory::open(&self.run)?;
+        let (run, mut config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;
         let dataset = match &self.data {
             Some(source) => load(source)?,
             None => data::load(&config.data.source)?,
         };
-        check_data(&config.model, &dataset)?;
+        config.data = sized(config.data, &dataset, self.sizing, self.size)?;
+        config.validate().map_err(|error| Usage(error.into()))?;
+        check_data(&config, &dataset)?;
+        tell_skipped(&dataset);
         // What cannot be done at some scale is said before any work.
-        let plan = self
-            .scales
-            .as_ref()
-            .map(|factors| scales::plan(&config, &model, dataset.test.shape(), factors, self.rescale));
-        let plan = plan.transpose()?;
+        let plan = |factors: &Vec<f64>| Plan::new(&config, &model, &dataset.test, factors, self.rescale);
+        let plan = self.scales.as_ref().map(plan).transpose()?;
         let all: Vec<usize> = (0..dataset.test.len()).collect();
-        let evaluation = evaluate(&model, &dataset.test, &all, config.data.normalisation, &device);
-        let by_scale = plan.map(|plan| by_scale(&model, plan, &dataset.test, config.data.normalisation, &device));
-        let result = Outcome { evaluation, by_scale };
-        if let Some(origin) = &config.origin
-            && self.scales.is_none()
-            && config.data.size != [dataset.test.height(), dataset.test.width()]
-        {
-            crate::say(format_args!(
-                "note: the run was transferred by {} to images of {}×{} pixels, and these are {}×{}; `--scales {0}` resamples them",
-                origin.scale,
-                config.data.size[0],
-                config.data.size[1],
-                dataset.test.height(),
-                dataset.test.width(),
-            ));
+        let preparation = config.data.preparation(&config.model);
+        let evaluation = evaluate(&model, &dataset.test, &all, &preparation, &device)?;
+        let by_scale = plan.map(|plan| plan.run(&device)).transpose()?;
+        if self.scales.is_none() {
+            tell_transferred(&config, &dataset.test);
         }
-        report(self.json, &result, |result| {
+        report(self.json, &Outcome { evaluation, by_scale }, |result| {
             let Evaluation { count, loss, accuracy } = result.evaluation;
             let mut text = format!(
                 "{}: accuracy {:.2} %, loss {loss:.4}, on {} test images\n",
@@ -100,5 +98,20 @@ impl Eval {
             }
             text
         })
+    }
+}
+
+/// Says that images are not of the size that a run was transferred to.
+fn tell_transferred(config: &RunConfig, samples: &Samples) {
+    let Some(origin) = &config.origin else { return };
+    let ([height, width], scale) = (config.data.size, origin.scale);
+    if config.data.sizing == Sizing::Fixed
+        && let Some([_, own_height, own_width]) = samples.shape()
+        && [own_height, own_width] != [height, width]
+    {
+        crate::say(format_args!(
+            "note: the run was transferred by {scale} to images of {height}×{width} pixels, and these are \
+             {own_height}×{own_width}; `--scales {scale}` resamples them"
+        ));
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::progress::Meter;
 use crate::table::{Align, layout};
+use anyhow::Result;
 use burn::tensor::Device;
-use njet::data::{ImageSet, Normalisation};
+use njet::data::Samples;
 use njet::models::Classifier;
-use njet::training::{RunConfig, ScaleError, evaluate_at, rescaled, scaled_size};
+use njet::training::{Evaluation, RunConfig, View, evaluate_at, scaled_size, seen_size};
 use serde::Serialize;
 
 /// What a model comes to at one scale.
@@ -13,7 +14,7 @@ use serde::Serialize;
 pub struct AtScale {
     /// How many times as large as they are the images were made.
     pub scale: f64,
-    /// Rows and columns that they then had.
+    /// Rows and columns that they then had; of images of mixed sizes, the bound.
     pub size: [usize; 2],
     /// Of the model as it is.
     pub accuracy: f64,
@@ -27,70 +28,85 @@ pub struct AtScale {
     pub rescaled_loss: Option<f64>,
 }
 
+/// Scales at which a model can be tested.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    config: &'a RunConfig,
+    model: &'a Classifier,
+    samples: &'a Samples,
+    rescale: bool,
+    steps: Vec<Step>,
+}
+
 /// One scale, checked.
 #[derive(Debug)]
-pub struct Step {
+struct Step {
     scale: f64,
     size: [usize; 2],
-    rescale: bool,
     /// Where it is another model.
     rescaled: Option<Classifier>,
 }
 
-/// Checks every scale for images `[channels, height, width]`.
-pub fn plan(
-    config: &RunConfig,
-    model: &Classifier,
-    [_, height, width]: [usize; 3],
-    factors: &[f64],
-    rescale: bool,
-) -> Result<Vec<Step>, ScaleError> {
-    let step = |&scale: &f64| {
-        let size = scaled_size(&config.model, model, [height, width], scale)?;
-        // At scale 1 both are the same model.
-        let rescaled = if rescale && scale != 1.0 { Some(rescaled(model, scale)?) } else { None };
-        Ok(Step { scale, size, rescale, rescaled })
-    };
-    factors.iter().map(step).collect()
+impl Step {
+    /// The time goes by pixels.
+    fn pixels(&self) -> f64 {
+        (self.size[0] * self.size[1]) as f64
+    }
 }
 
-/// Evaluates at every scale, on all images of the set.
-pub fn by_scale(
-    model: &Classifier,
-    plan: Vec<Step>,
-    set: &ImageSet,
-    normalisation: Normalisation,
-    device: &Device,
-) -> Vec<AtScale> {
-    let all: Vec<usize> = (0..set.len()).collect();
-    // The time goes by pixels.
-    let work = |step: &Step| (step.size[0] * step.size[1] * all.len()) as f64;
-    let passes = |step: &Step| 1.0 + f64::from(u8::from(step.rescaled.is_some()));
-    let mut meter = Meter::new(plan.iter().map(|step| passes(step) * work(step)).sum());
-    let mut rows = Vec::new();
-    for step in plan {
-        let pixels = (step.size[0] * step.size[1]) as f64;
-        let mut evaluate = |model: &Classifier, what: &str| {
-            let label = format!("scale {}{what}, images of {}×{}", step.scale, step.size[0], step.size[1]);
-            let before = meter.done();
-            let mut progress = |images: usize| meter.reach(before + pixels * images as f64, &label);
-            evaluate_at(model, set, &all, normalisation, step.size, device, &mut progress)
+impl<'a> Plan<'a> {
+    /// Checks every scale.
+    pub fn new(
+        config: &'a RunConfig,
+        model: &'a Classifier,
+        samples: &'a Samples,
+        factors: &[f64],
+        rescale: bool,
+    ) -> Result<Self> {
+        let seen = seen_size(&config.data.preparation(&config.model), samples);
+        let step = |&scale: &f64| -> Result<Step> {
+            let size = scaled_size(&config.model, seen, scale)?;
+            // At scale 1 both are the same model.
+            let rescaled = if rescale && scale != 1.0 { Some(model.rescale(scale)?.model) } else { None };
+            Ok(Step { scale, size, rescaled })
         };
-        let as_is = evaluate(model, "");
-        let rescaled = match &step.rescaled {
-            Some(model) => Some(evaluate(model, " with rescaled σ")),
-            None => step.rescale.then_some(as_is),
-        };
-        rows.push(AtScale {
-            scale: step.scale,
-            size: step.size,
-            accuracy: as_is.accuracy,
-            loss: as_is.loss,
-            rescaled_accuracy: rescaled.map(|e| e.accuracy),
-            rescaled_loss: rescaled.map(|e| e.loss),
-        });
+        let steps = factors.iter().map(step).collect::<Result<_>>()?;
+        Ok(Self { config, model, samples, rescale, steps })
     }
-    rows
+
+    /// Evaluates at every scale, on all images.
+    pub fn run(&self, device: &Device) -> Result<Vec<AtScale>> {
+        let all: Vec<usize> = (0..self.samples.len()).collect();
+        let passes = |step: &Step| if step.rescaled.is_some() { 2.0 } else { 1.0 };
+        let work: f64 = self.steps.iter().map(|step| passes(step) * step.pixels()).sum();
+        let mut meter = Meter::new(work * all.len() as f64);
+        let mut evaluate = |step: &Step, model: &Classifier, what: &str| -> Result<Evaluation> {
+            let [height, width] = step.size;
+            let label = format!("scale {}{what}, images of {height}×{width}", step.scale);
+            let before = meter.done();
+            let mut progress = |images: usize| meter.reach(before + step.pixels() * images as f64, &label);
+            let settings = &self.config.model;
+            let view = View { preparation: self.config.data.preparation(settings), scale: step.scale };
+            Ok(evaluate_at(settings, model, self.samples, &all, &view, device, &mut progress)?)
+        };
+        let mut rows = Vec::new();
+        for step in &self.steps {
+            let as_is = evaluate(step, self.model, "")?;
+            let rescaled = match &step.rescaled {
+                Some(model) => Some(evaluate(step, model, " with rescaled σ")?),
+                None => self.rescale.then_some(as_is),
+            };
+            rows.push(AtScale {
+                scale: step.scale,
+                size: step.size,
+                accuracy: as_is.accuracy,
+                loss: as_is.loss,
+                rescaled_accuracy: rescaled.map(|e| e.accuracy),
+                rescaled_loss: rescaled.map(|e| e.loss),
+            });
+        }
+        Ok(rows)
+    }
 }
 
 /// A table for people.

@@ -1,16 +1,16 @@
 //! `njet predict`
 
-mod decode;
+mod grey;
 
 use super::report;
 use crate::device::DeviceName;
 use crate::progress::Meter;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
-use njet::data;
+use njet::data::{self, DataError, Preparation, Sizing, read_image};
 use njet::models::Classifier;
-use njet::training::{RunConfig, RunDirectory, View, load_model, logits, probabilities, scaled_size};
+use njet::training::{RunConfig, RunDirectory, View, load_model, logits, probabilities, scaled_size, seen_size};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ const TOP: usize = 5;
 /// Say what is on images, by the best model of a run
 ///
 /// Files of PNG, JPEG, BMP, GIF, WebP and TIFF, of any size. Colours become grey where the model takes one channel;
-/// what is transparent becomes black.
+/// what is transparent becomes black. The images are brought to size as the training images were, undistorted.
 #[derive(Debug, Args)]
 pub struct Predict {
     /// Directory of the run
@@ -28,7 +28,7 @@ pub struct Predict {
     /// Image files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Keep the size of each image (default: resample it to that of the training images)
+    /// Keep the size of each image
     #[arg(long)]
     native: bool,
     /// Where to compute
@@ -66,7 +66,7 @@ impl Predict {
         let device = self.device.open()?;
         let (run, config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;
-        if !decode::CHANNELS.contains(&config.model.channels) {
+        if ![1, 3].contains(&config.model.channels) {
             bail!("the model takes {} channels, and image files have 1 (grey) or 3 (colour)", config.model.channels);
         }
         let sight = Sight { config: &config, model: &model, classes: classes(&config), native: self.native, device };
@@ -77,7 +77,8 @@ impl Predict {
             match sight.predict(path) {
                 Ok(prediction) => outcome.images.push(prediction),
                 Err(error) => {
-                    outcome.failed.push(Failure { path: path.display().to_string(), reason: crate::message(&error) });
+                    let (path, reason) = (path.display().to_string(), crate::message(&error));
+                    outcome.failed.push(Failure { path, reason });
                 }
             }
         }
@@ -104,13 +105,25 @@ struct Sight<'a> {
 
 impl Sight<'_> {
     fn predict(&self, path: &Path) -> Result<Prediction> {
-        let set = decode::read(path, self.config.model.channels)?;
-        let own = [set.height(), set.width()];
-        // At scale 1: is there anything left of it, and room for it?
-        let size =
-            if self.native { scaled_size(&self.config.model, self.model, own, 1.0)? } else { self.config.data.size };
-        let view = View { normalisation: self.config.data.normalisation, size };
-        let logits = logits(self.model, &set, &[0], view, &self.device, &mut |_| {});
+        let (settings, data) = (&self.config.model, &self.config.data);
+        let image = read_image(path).map_err(|error| match error {
+            // The path is told beside it.
+            DataError::UnusableImage { reason, .. } => anyhow!(reason),
+            other => other.into(),
+        })?;
+        let samples = grey::samples(image, settings.channels)?;
+        let sizing = match (self.native, data.sizing) {
+            (true, _) => Sizing::Fixed,
+            // An image of any size into one size, undistorted.
+            (false, Sizing::Fixed) => Sizing::Letterbox,
+            (false, sizing) => sizing,
+        };
+        let preparation = Preparation { sizing, ..data.preparation(settings) };
+        // At scale 1: is anything left of it, and is there room for it?
+        scaled_size(settings, seen_size(&preparation, &samples), 1.0)?;
+        let view = View { preparation, scale: 1.0 };
+        let logits = logits(settings, self.model, &samples, &[0], &view, &self.device, &mut |_| {})?;
+        ensure!(logits.iter().all(|logit| logit.is_finite()), "the model's answer is not a number");
         let mut top: Vec<(String, f64)> = self.classes.iter().cloned().zip(probabilities(&logits)).collect();
         top.sort_by(|a, b| b.1.total_cmp(&a.1));
         top.truncate(TOP);

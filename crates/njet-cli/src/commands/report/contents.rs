@@ -4,10 +4,11 @@ use super::scale::{Curve, measure};
 use crate::progress::Meter;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use njet::data::{self, ImageSet};
+use njet::data::{self, Preparation, Samples, Sizing};
 use njet::models::{Classifier, Description};
 use njet::training::{
-    EpochRecord, Evaluation, RunConfig, RunDirectory, TrainingError, View, check_data, load_model, logits, read_metrics,
+    EpochRecord, Evaluation, RunConfig, RunDirectory, TrainingError, View, check_data, load_model, logits,
+    read_metrics, seen_size,
 };
 use std::fs;
 
@@ -43,7 +44,9 @@ pub struct Trained {
 #[derive(Debug)]
 pub struct Tested {
     /// The images, as they are.
-    pub images: ImageSet,
+    pub images: Samples,
+    /// How the model sees them.
+    pub view: View,
     /// Names of the classes.
     pub classes: Vec<String>,
     /// `[images, classes]`.
@@ -86,7 +89,13 @@ pub fn gather(run: &RunDirectory, config: RunConfig, device: &Device) -> Result<
                 missing.push(format!("The data, {}, has no test images: nothing could be tested.", config.data.source));
                 None
             }
-            Ok((classes, images)) => Some(test(&config, trained, classes, images, device)),
+            Ok((classes, images)) => match test(&config, trained, classes, images, device) {
+                Ok(tested) => Some(tested),
+                Err(error) => {
+                    missing.push(format!("Nothing could be tested: {}", crate::message(&error)));
+                    None
+                }
+            },
             Err(error) => {
                 missing.push(format!(
                     "Nothing could be tested, since the test images are not there: {}",
@@ -100,20 +109,35 @@ pub fn gather(run: &RunDirectory, config: RunConfig, device: &Device) -> Result<
 }
 
 /// The classes and the test images of a run.
-fn test_images(config: &RunConfig) -> Result<(Vec<String>, ImageSet)> {
+fn test_images(config: &RunConfig) -> Result<(Vec<String>, Samples)> {
     let dataset = data::load(&config.data.source)?;
-    check_data(&config.model, &dataset)?;
+    check_data(config, &dataset)?;
     Ok((dataset.classes, dataset.test))
 }
 
-fn test(config: &RunConfig, trained: &Trained, classes: Vec<String>, images: ImageSet, device: &Device) -> Tested {
-    let model = &trained.model;
+fn test(
+    config: &RunConfig,
+    trained: &Trained,
+    classes: Vec<String>,
+    images: Samples,
+    device: &Device,
+) -> Result<Tested> {
     let all: Vec<usize> = (0..images.len()).collect();
-    let view = View { normalisation: config.data.normalisation, size: config.data.size };
+    let preparation = config.data.preparation(&config.model);
+    let view = View { preparation, scale: own_scale(config, &preparation, &images) };
     let mut meter = Meter::new(all.len() as f64);
-    let logits = logits(model, &images, &all, view, device, &mut |done| meter.reach(done as f64, "test images"));
+    let mut progress = |done| meter.reach(done as f64, "test images");
+    let logits = logits(&config.model, &trained.model, &images, &all, &view, device, &mut progress)?;
     drop(meter);
     let evaluation = Evaluation::of(&logits, images.labels());
-    let curve = measure(config, trained, &images, device);
-    Tested { images, classes, logits, evaluation, curve }
+    let curve = measure(config, trained, &images, &view, device)?;
+    Ok(Tested { images, view, classes, logits, evaluation, curve })
+}
+
+/// How many times as large the images of a transferred run have to be made to have its size.
+fn own_scale(config: &RunConfig, preparation: &Preparation, images: &Samples) -> f64 {
+    match config.data.sizing {
+        Sizing::Fixed => config.data.size[0] as f64 / seen_size(preparation, images)[0] as f64,
+        Sizing::Letterbox | Sizing::RandomResizedCrop | Sizing::Group => 1.0,
+    }
 }

@@ -1,6 +1,8 @@
 //! Loss, accuracy and σ over the epochs.
 
+use super::few::evenly;
 use super::html::{Column, number, percent, section, table};
+use super::layers::scales;
 use super::plot::{Axis, Chart, Series, Spacing, whole_ticks};
 use crate::table::grouped;
 use njet::training::EpochRecord;
@@ -59,32 +61,39 @@ fn line(epochs: &[EpochRecord], name: &str, value: fn(&EpochRecord) -> f64, say:
     }
 }
 
-/// A line for each σ of each layer.
+/// Layers whose line has a name and a colour.
+const NAMED: usize = 8;
+
+/// A line for each layer: its σ, of several their geometric mean.
 fn sigma_lines(epochs: &[EpochRecord]) -> Vec<Series> {
+    let layers: Vec<&String> = epochs.first().map(|e| e.sigma.keys().collect()).unwrap_or_default();
+    let named = evenly(layers.len(), NAMED);
     let mut lines = Vec::new();
-    for (layer, sigmas) in epochs.first().map(|e| &e.sigma).into_iter().flatten() {
-        for i in 0..sigmas.len() {
-            let name = if sigmas.len() == 1 { layer.clone() } else { format!("{layer} {}", i + 1) };
-            let value = |e: &EpochRecord| e.sigma.get(layer).and_then(|sigmas| sigmas.get(i)).copied();
-            let kernel =
-                |e: &EpochRecord| e.kernel.get(layer).map_or(String::new(), |[h, w]| format!(", {h}×{w} taps"));
-            let some = || epochs.iter().filter_map(|e| Some((e, value(e)?)));
-            lines.push(Series {
-                points: some().map(|(e, sigma)| (e.epoch as f64, sigma)).collect(),
-                titles: some()
-                    .map(|(e, sigma)| format!("{name}, epoch {}: σ {sigma:.3}{}", e.epoch, kernel(e)))
-                    .collect(),
-                name,
-            });
-        }
+    for (i, layer) in layers.into_iter().enumerate() {
+        let value = |e: &EpochRecord| Some(mean(e.sigma.get(layer).filter(|sigmas| !sigmas.is_empty())?));
+        let kernel = |e: &EpochRecord| e.kernel.get(layer).map_or(String::new(), |[h, w]| format!(", {h}×{w} taps"));
+        let some = || epochs.iter().filter_map(|e| Some((e, value(e)?)));
+        lines.push(Series {
+            points: some().map(|(e, sigma)| (e.epoch as f64, sigma)).collect(),
+            titles: some().map(|(e, sigma)| format!("{layer}, epoch {}: σ {sigma:.3}{}", e.epoch, kernel(e))).collect(),
+            name: if named.contains(&i) { layer.clone() } else { String::new() },
+        });
     }
     lines
+}
+
+fn mean(sigmas: &Vec<f64>) -> f64 {
+    match sigmas.as_slice() {
+        [one] => *one,
+        all => (all.iter().map(|sigma| sigma.log2()).sum::<f64>() / all.len() as f64).exp2(),
+    }
 }
 
 fn over_epochs(epochs: &[EpochRecord], title: &str, y: Axis<'_>, series: Vec<Series>) -> String {
     let (first, last) = (epochs[0].epoch, epochs[epochs.len() - 1].epoch);
     let ends: Vec<String> = series
         .iter()
+        .filter(|s| !s.name.is_empty())
         .filter_map(|s| {
             Some(format!("{} from {} to {}", s.name, short(s.points.first()?.1), short(s.points.last()?.1)))
         })
@@ -124,7 +133,7 @@ fn numbers(epochs: &[EpochRecord]) -> String {
             ];
             for layer in &layers {
                 let sigmas = e.sigma.get(*layer).map_or(&[][..], Vec::as_slice);
-                row.push(sigmas.iter().map(|&s| number(s, &format!("{s:.3}"))).collect::<Vec<_>>().join(" "));
+                row.push(scales(sigmas));
             }
             row.push(number(e.seconds, &format!("{:.1}", e.seconds)));
             row

@@ -1,19 +1,24 @@
 //! The network layer by layer, and how far each layer sees.
 
 use super::contents::{Contents, Tested, Trained};
+use super::few::evenly;
 use super::html::{Column, escape, note, number, section, table};
 use super::picture;
 use crate::table::grouped;
-use njet::models::{After, Convolution};
+use anyhow::Result;
+use njet::models::{Convolution, Unit};
 use std::fmt::Write;
 
 /// The section.
-pub fn html(contents: &Contents, trained: &Trained) -> String {
+///
+/// # Errors
+/// The test image that is drawn cannot be read any more.
+pub fn html(contents: &Contents, trained: &Trained) -> Result<String> {
     let mut body = rows(contents, trained);
     if let Some(tested) = &contents.tested {
-        body += &fields(contents, trained, tested);
+        body += &fields(trained, tested)?;
     }
-    section("layers", "Layers", &body)
+    Ok(section("layers", "Layers", &body))
 }
 
 fn rows(contents: &Contents, trained: &Trained) -> String {
@@ -33,11 +38,10 @@ fn rows(contents: &Contents, trained: &Trained) -> String {
         .layers
         .iter()
         .map(|layer| {
-            let sigmas: Vec<String> = layer.sigma.iter().map(|&s| number(s, &format!("{s:.3}"))).collect();
             vec![
                 escape(&layer.name),
                 escape(layer.kind),
-                if sigmas.is_empty() { "–".to_owned() } else { sigmas.join(" ") },
+                scales(&layer.sigma),
                 format!("{}×{}", layer.kernel[0], layer.kernel[1]),
                 format!("{0}×{0}", layer.receptive_field),
                 count(layer.parameters as u64),
@@ -48,6 +52,20 @@ fn rows(contents: &Contents, trained: &Trained) -> String {
     let [height, width] = contents.config.data.size;
     let caption = format!("Layer by layer, for an image of {height}×{width} pixels");
     table(&caption, &header, &rows)
+}
+
+/// The scales of a layer; of many, the least and the greatest.
+pub fn scales(sigmas: &[f64]) -> String {
+    let shown = |sigma: f64| number(sigma, &format!("{sigma:.3}"));
+    match sigmas {
+        [] => "–".to_owned(),
+        [_, _, _, ..] => {
+            let least = sigmas.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = sigmas.iter().copied().fold(0.0, f64::max);
+            format!("{}…{}", shown(least), shown(most))
+        }
+        few => few.iter().map(|&sigma| shown(sigma)).collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// How far one spatial layer sees, in pixels of the image.
@@ -62,49 +80,67 @@ struct Reach {
     through: Option<f64>,
 }
 
-/// Gaussians one after the other add their variances. A mean over 2 pixels has the variance ¼ of their distance squared.
-fn reaches(contents: &Contents, trained: &Trained) -> Vec<Reach> {
-    let specs = contents.config.model.arch.blocks();
+/// Gaussians one after the other add their variances, a mean over a window adds that of the window. Through a residual
+/// network the way is that of the branches.
+fn reaches(trained: &Trained) -> Vec<Reach> {
     let (mut jump, mut variance) = (1.0, Some(0.0));
     let mut reaches = Vec::new();
-    for (((name, block), spec), layer) in trained.model.named_blocks().zip(&specs).zip(&trained.description.layers) {
-        let (sigma, stride) = match &block.convolution {
-            Convolution::Njet(njet) => (Some(njet.sigma()), njet.stride),
-            Convolution::Conv(conv) => (None, conv.stride),
+    for (unit, blocks) in trained.model.units() {
+        let branch = match unit {
+            Unit::Plain => blocks,
+            Unit::Residual { branch, .. } => &blocks[..branch],
         };
-        let spatial = layer.kernel != [1, 1];
-        if spatial {
-            variance = variance.zip(sigma).map(|(variance, sigma)| variance + (sigma * jump).powi(2));
-            reaches.push(Reach {
-                layer: name.to_owned(),
-                square: layer.receptive_field,
-                own: sigma.map(|sigma| sigma * jump),
-                through: variance.map(f64::sqrt),
-            });
-        }
-        jump *= stride[0] as f64;
-        if spec.after == After::AveragePool {
-            variance = variance.map(|variance| variance + jump * jump / 4.0);
-            jump *= 2.0;
+        for block in branch {
+            let sigma = match &block.convolution {
+                Convolution::Njet(layer) => {
+                    let sigmas = layer.sigmas();
+                    Some((sigmas.iter().map(|sigma| sigma * sigma).sum::<f64>() / sigmas.len() as f64).sqrt())
+                }
+                Convolution::Conv(_) => None,
+            };
+            if block.convolution.kernel_size() != [1, 1] {
+                variance = variance.zip(sigma).map(|(variance, sigma)| variance + (sigma * jump).powi(2));
+                let layer = trained.description.layers.iter().find(|layer| layer.name == block.name);
+                reaches.push(Reach {
+                    layer: block.name.clone(),
+                    square: layer.map_or(0, |layer| layer.receptive_field),
+                    own: sigma.map(|sigma| sigma * jump),
+                    through: variance.map(f64::sqrt),
+                });
+            }
+            let stride = block.convolution.stride();
+            jump *= stride[0].max(stride[1]);
+            if let Some(pool) = block.pool {
+                let side = pool.side() as f64;
+                variance = variance.map(|variance| variance + jump * jump * (side * side - 1.0) / 12.0);
+                jump *= pool.stride() as f64;
+            }
         }
     }
     reaches
 }
 
+/// Receptive fields that are drawn, of the first and the last layer and some between.
+const FIELDS: usize = 8;
+
 /// The receptive fields over a test image.
-fn fields(contents: &Contents, trained: &Trained, tested: &Tested) -> String {
-    let reaches = reaches(contents, trained);
-    let [height, width] = contents.config.data.size.map(|side| side as f64);
+fn fields(trained: &Trained, tested: &Tested) -> Result<String> {
+    let reaches = reaches(trained);
+    let (picture, size) = picture::as_seen(&tested.images, &tested.view, 0)?;
+    let [height, width] = size.map(|side| side as f64 * tested.view.scale);
     let side = height.max(width);
-    let picture = picture::of_set(&tested.images, 0);
     let class = &tested.classes[usize::from(tested.images.label(0))];
-    let mut html = format!(
-        "<h3>Receptive fields</h3>\n{}<ul class=\"fields\">\n",
-        note(&format!(
-            "How far an output in the middle sees, over a test image ({class}), each picture as wide as it takes. Dashed square: the pixels that the output depends on at all. Filled circle: σ of the layer alone. Ring: σ of all layers up to it together; most of the weight lies within twice its radius."
-        ))
+    let mut text = format!(
+        "How far an output in the middle sees, over a test image ({class}), each picture as wide as it takes. Dashed \
+         square: the pixels that the output depends on at all. Filled circle: σ of the layer alone. Ring: σ of all layers \
+         up to it together; most of the weight lies within twice its radius."
     );
-    for reach in &reaches {
+    let shown = evenly(reaches.len(), FIELDS);
+    if shown.len() < reaches.len() {
+        text += &format!(" {} of the {} spatial layers.", shown.len(), reaches.len());
+    }
+    let mut html = format!("<h3>Receptive fields</h3>\n{}<ul class=\"fields\">\n", note(&text));
+    for reach in shown.into_iter().map(|i| &reaches[i]) {
         // The picture is as wide as the field, and never so wide that the image in it is a speck.
         let square = reach.square as f64;
         let view = (1.1 * square.max(side)).min(4.0 * side);
@@ -147,5 +183,5 @@ fn fields(contents: &Contents, trained: &Trained, tested: &Tested) -> String {
         put("</svg>".to_owned());
         put(format!("<figcaption><b>{}</b> {}</figcaption>\n</figure></li>", escape(&reach.layer), escape(&text)));
     }
-    html + "</ul>\n"
+    Ok(html + "</ul>\n")
 }

@@ -4,6 +4,7 @@ use super::contents::Tested;
 use super::html::{escape, note, number, section};
 use super::picture;
 use crate::table::grouped;
+use anyhow::Result;
 use njet::training::{best_class, cross_entropy, probabilities};
 use std::fmt::Write;
 
@@ -11,7 +12,7 @@ use std::fmt::Write;
 const MOST: usize = 24;
 
 /// The section.
-pub fn html(tested: &Tested) -> String {
+pub fn html(tested: &Tested) -> Result<String> {
     let mut wrong: Vec<(usize, f64)> = tested
         .rows()
         .enumerate()
@@ -20,7 +21,8 @@ pub fn html(tested: &Tested) -> String {
         .collect();
     let all = wrong.len();
     if all == 0 {
-        return section("mistakes", "Worst mistakes", &note("None: every test image was classified as what it is."));
+        let text = "None: every test image was classified as what it is.";
+        return Ok(section("mistakes", "Worst mistakes", &note(text)));
     }
     wrong.sort_by(|a, b| b.1.total_cmp(&a.1));
     wrong.truncate(MOST);
@@ -34,18 +36,16 @@ pub fn html(tested: &Tested) -> String {
         let (logits, truth) = tested.rows().nth(i).expect("an index of a row");
         let predicted = best_class(logits);
         let p = probabilities(logits);
+        let (picture, [height, width]) = picture::as_seen(&tested.images, &tested.view, i)?;
         let [truth_name, predicted_name] = [truth, predicted].map(|class| escape(&tested.classes[class]));
         write!(
             html,
-            "<li><figure>\n<img class=\"pixels\" src=\"{}\" width=\"{}\" height=\"{}\" alt=\"Test image {i}, a {truth_name} taken for {predicted_name}\"/>\n\
+            "<li><figure>\n<img class=\"pixels\" src=\"{picture}\" width=\"{width}\" height=\"{height}\" alt=\"Test image {i}, a {truth_name} taken for {predicted_name}\"/>\n\
              <figcaption><b>{truth_name}</b> <span>taken for</span> <b class=\"wrong\">{predicted_name}</b> {} <span>loss {}, image {i}</span></figcaption>\n</figure></li>\n",
-            picture::of_set(&tested.images, i),
-            tested.images.width(),
-            tested.images.height(),
             number(p[predicted], &format!("{:.1}\u{202f}%", 100.0 * p[predicted])),
             number(loss, &format!("{loss:.2}")),
         )
         .expect("writing to a string");
     }
-    section("mistakes", "Worst mistakes", &(html + "</ol>\n"))
+    Ok(section("mistakes", "Worst mistakes", &(html + "</ol>\n")))
 }

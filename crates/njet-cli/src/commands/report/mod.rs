@@ -3,6 +3,7 @@
 mod confusion;
 mod contents;
 mod curves;
+mod few;
 mod filters;
 mod html;
 mod layers;
@@ -53,7 +54,7 @@ impl Report {
         let (run, config) = RunDirectory::open(&self.run)?;
         let path = self.out.unwrap_or_else(|| run.path().join("report.html"));
         let contents = contents::gather(&run, config, &device)?;
-        let page = page::page(&contents);
+        let page = page::page(&contents)?;
         write_file(&path, page.as_bytes()).map_err(|e| anyhow!("{e}; choose another place with `--out`"))?;
         for text in &contents.missing {
             crate::say(format_args!("note: {text}"));

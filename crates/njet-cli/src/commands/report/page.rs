@@ -5,13 +5,17 @@ use super::html::{escape, note, number, percent};
 use super::{confusion, curves, filters, layers, mistakes, scale};
 use crate::progress::duration;
 use crate::table::grouped;
+use anyhow::Result;
 use njet::models::Description;
 use njet::training::{EpochRecord, RunConfig};
 
 const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
-pub fn page(contents: &Contents) -> String {
+///
+/// # Errors
+/// A test image that cannot be read any more.
+pub fn page(contents: &Contents) -> Result<String> {
     let Contents { name, config, settings, epochs, trained, tested, missing } = contents;
     let mut body = headline(contents);
     for text in missing {
@@ -30,27 +34,27 @@ pub fn page(contents: &Contents) -> String {
         body += &curves::html(epochs);
     }
     if let Some(trained) = trained {
-        body += &layers::html(contents, trained);
+        body += &layers::html(contents, trained)?;
         body += &filters::html(trained).unwrap_or_default();
     }
     if let Some(tested) = tested {
         body += &scale::html(&tested.curve);
         body += &confusion::html(tested);
-        body += &mistakes::html(tested);
+        body += &mistakes::html(tested)?;
     }
     body += &format!(
         "<section id=\"settings\" aria-labelledby=\"settings-heading\">\n<h2 id=\"settings-heading\">Settings</h2>\n<details>\n<summary>config.toml</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
         escape(settings)
     );
     let title = escape(name);
-    format!(
+    Ok(format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}: njet report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<p class=\"brand\">njet report</p>\n<h1>{title}</h1>\n{}</header>\n<main>\n{body}</main>\n\
          <footer><p>Made by njet {}</p></footer>\n</body>\n</html>\n",
         note(&subtitle(config)),
         env!("CARGO_PKG_VERSION"),
-    )
+    ))
 }
 
 fn subtitle(config: &RunConfig) -> String {

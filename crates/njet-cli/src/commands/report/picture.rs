@@ -1,6 +1,8 @@
 //! Pictures inside the page: PNG in data URIs.
 
-use njet::data::ImageSet;
+use anyhow::Result;
+use njet::data::{Batch, Normalisation, Samples, batch_random, resample};
+use njet::training::View;
 
 /// Pixels of a picture, row-major.
 #[derive(Debug, Clone, Copy)]
@@ -30,15 +32,30 @@ pub fn data_uri(pixels: Pixels<'_>, width: usize) -> String {
     format!("data:image/png;base64,{}", base64(&file))
 }
 
-/// Image `i` of a set: in colour where it has three channels, else its first channel in grey.
-pub fn of_set(set: &ImageSet, i: usize) -> String {
-    let (image, plane) = (set.image(i), set.height() * set.width());
-    if set.channels() == 3 {
-        let bytes: Vec<u8> = (0..plane).flat_map(|p| (0..3).map(move |c| image[c * plane + p])).collect();
-        data_uri(Pixels::Rgb(&bytes), set.width())
-    } else {
-        data_uri(Pixels::Grey(&image[..plane]), set.width())
-    }
+/// Longest side of a picture of a test image: a larger one is made smaller.
+const LONGEST: usize = 128;
+
+/// Image `i` as the model sees it, and its rows and columns: in colour where the model has three channels, else its first
+/// channel in grey.
+pub fn as_seen(samples: &Samples, view: &View, i: usize) -> Result<(String, [usize; 2])> {
+    // Nothing is random without augmentation.
+    let Batch { pixels, shape: [_, channels, height, width], .. } =
+        view.preparation.batch(samples, &[i], None, &mut batch_random(0, 0, 0))?;
+    let Normalisation { mean, std } = view.preparation.normalisation;
+    let factor = (LONGEST as f64 / height.max(width) as f64).min(1.0);
+    let size = [height, width].map(|side| ((side as f64 * factor).round() as usize).max(1));
+    let shown = if channels == 3 { 3 } else { 1 };
+    let planes: Vec<Vec<u8>> = pixels
+        .chunks_exact(height * width)
+        .take(shown)
+        .map(|plane| {
+            let plane = if factor < 1.0 { resample(plane, [height, width], size) } else { plane.to_vec() };
+            plane.iter().map(|&v| (255.0 * (v * std + mean)).round() as u8).collect()
+        })
+        .collect();
+    let bytes: Vec<u8> = (0..size[0] * size[1]).flat_map(|p| planes.iter().map(move |plane| plane[p])).collect();
+    let pixels = if shown == 3 { Pixels::Rgb(&bytes) } else { Pixels::Grey(&bytes) };
+    Ok((data_uri(pixels, size[1]), [height, width]))
 }
 
 /// RFC 4648, with padding.
@@ -59,6 +76,7 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use njet::data::{ImageSet, Preparation, Sizing};
 
     #[test]
     fn base64_as_in_the_rfc() {
@@ -69,7 +87,10 @@ mod tests {
     #[test]
     fn colours_are_told_pixel_by_pixel() {
         // Red, green and blue planes of two pixels.
-        let set = ImageSet::new(vec![255, 1, 0, 2, 0, 3], vec![0], 3, 1, 2).unwrap();
-        assert_eq!(of_set(&set, 0), data_uri(Pixels::Rgb(&[255, 0, 0, 1, 2, 3]), 2));
+        let set: Samples = ImageSet::new(vec![255, 1, 0, 2, 0, 3], vec![0], 3, 1, 2).unwrap().into();
+        let normalisation = Normalisation { mean: 0.3, std: 0.7 };
+        let preparation = Preparation { sizing: Sizing::Fixed, size: [1, 2], least: 1, channels: 3, normalisation };
+        let (uri, size) = as_seen(&set, &View { preparation, scale: 1.0 }, 0).unwrap();
+        assert_eq!((uri, size), (data_uri(Pixels::Rgb(&[255, 0, 0, 1, 2, 3]), 2), [1, 2]));
     }
 }

@@ -44,7 +44,7 @@ pub struct Axis<'a> {
 /// One line.
 #[derive(Debug)]
 pub struct Series {
-    /// Name beside its end.
+    /// Name beside its end, in the line's colour; empty: the line is grey and one of many.
     pub name: String,
     /// (x, y), ascending in x.
     pub points: Vec<(f64, f64)>,
@@ -155,35 +155,35 @@ impl Chart<'_> {
     }
 
     fn lines(&self, out: &mut String, x: &Place, y: &Place) {
-        for (i, series) in self.series.iter().enumerate() {
-            let colour = i % COLOURS;
-            let places: Vec<(f64, f64)> = series.points.iter().map(|&(px, py)| (x.of(px), y.of(py))).collect();
-            let path: Vec<String> = places.iter().map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
-            put(out, format_args!("<polyline class=\"line s{colour}\" points=\"{}\"/>", path.join(" ")));
-            let class = if places.len() > DOTS { "hover" } else { "dot" };
-            for ((px, py), title) in places.iter().zip(&series.titles) {
-                put(
-                    out,
-                    format_args!(
-                        "<circle class=\"{class} s{colour}\" cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\"><title>{}</title></circle>",
-                        escape(title)
-                    ),
-                );
-            }
+        let named = |series: &&Series| !series.name.is_empty();
+        for series in self.series.iter().filter(|series| !named(series)) {
+            line(out, "many", series, x, y);
         }
-        let ends: Vec<f64> = self.series.iter().map(|s| s.points.last().map_or(TOP, |p| y.of(p.1))).collect();
+        for (i, series) in self.series.iter().filter(named).enumerate() {
+            line(out, &format!("s{}", i % COLOURS), series, x, y);
+        }
+        let series: Vec<&Series> = self.series.iter().filter(named).collect();
+        let ends: Vec<f64> = series.iter().map(|s| s.points.last().map_or(TOP, |p| y.of(p.1))).collect();
         let at = x.to + 8.0;
-        for ((i, series), place) in self.series.iter().enumerate().zip(apart(&ends)) {
-            let colour = i % COLOURS;
+        for ((i, series), place) in series.iter().enumerate().zip(apart(&ends)) {
+            let (colour, name) = (i % COLOURS, escape(&series.name));
             put(
                 out,
-                format_args!(
-                    "<text class=\"name s{colour}\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
-                    place + 4.0,
-                    escape(&series.name)
-                ),
+                format_args!("<text class=\"name s{colour}\" x=\"{at:.1}\" y=\"{:.1}\">{name}</text>", place + 4.0),
             );
         }
+    }
+}
+
+/// A line, and its points with what they say on hover.
+fn line(out: &mut String, colour: &str, series: &Series, x: &Place, y: &Place) {
+    let places: Vec<(f64, f64)> = series.points.iter().map(|&(px, py)| (x.of(px), y.of(py))).collect();
+    let path: Vec<String> = places.iter().map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
+    put(out, format_args!("<polyline class=\"line {colour}\" points=\"{}\"/>", path.join(" ")));
+    let class = if places.len() > DOTS { "hover" } else { "dot" };
+    for ((px, py), title) in places.iter().zip(&series.titles) {
+        let place = format!("cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"3\"");
+        put(out, format_args!("<circle class=\"{class} {colour}\" {place}><title>{}</title></circle>", escape(title)));
     }
 }
 

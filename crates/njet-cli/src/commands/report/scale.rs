@@ -5,9 +5,11 @@ use super::html::{Column, escape, note, percent, section, table};
 use super::plot::{Axis, Chart, Series, Spacing};
 use crate::progress::Meter;
 use crate::table::grouped;
+use anyhow::Result;
 use burn::tensor::Device;
-use njet::data::{ImageSet, limit};
-use njet::training::{RunConfig, evaluate_at, rescaled, scaled_size};
+use njet::data::{Samples, limit};
+use njet::models::Classifier;
+use njet::training::{RunConfig, View, evaluate_at, scaled_size};
 
 /// From half to four times the size, in steps of √2.
 const FACTORS: [f64; 7] =
@@ -42,41 +44,45 @@ pub struct Point {
 
 /// Tests the model at as many of the scales and images as the time allows. The choice follows from the network and the
 /// number of images alone, so that it is the same for everybody.
-pub fn measure(config: &RunConfig, trained: &Trained, set: &ImageSet, device: &Device) -> Curve {
-    let model = &trained.model;
-    let possible: Vec<(f64, [usize; 2])> = FACTORS
-        .into_iter()
-        .filter_map(|factor| Some((factor, scaled_size(&config.model, model, config.data.size, factor).ok()?)))
-        .collect();
-    let cost = |&(factor, size): &(f64, [usize; 2])| {
-        let passes = if factor == 1.0 { 1.0 } else { 2.0 };
-        passes * trained.description.multiply_adds as f64 * (size[0] * size[1]) as f64
-            / (config.data.size[0] * config.data.size[1]) as f64
-    };
-    let (kept, images) = affordable(&possible.iter().map(cost).collect::<Vec<_>>(), set.len());
+pub fn measure(
+    config: &RunConfig,
+    trained: &Trained,
+    samples: &Samples,
+    view: &View,
+    device: &Device,
+) -> Result<Curve> {
+    let (settings, model, own) = (&config.model, &trained.model, config.data.size);
+    let has_sigma = model.njet_layers().next().is_some();
+    let possible: Vec<(f64, [usize; 2])> =
+        FACTORS.into_iter().filter_map(|factor| Some((factor, scaled_size(settings, own, factor).ok()?))).collect();
+    let pixels = |[height, width]: [usize; 2]| (height * width) as f64;
+    // Multiply-adds of an image, once.
+    let share = |size: [usize; 2]| trained.description.multiply_adds as f64 * pixels(size) / pixels(own);
+    let cost = |&(factor, size): &(f64, [usize; 2])| if factor == 1.0 { 1.0 } else { 2.0 } * share(size);
+    let (kept, images) = affordable(&possible.iter().map(cost).collect::<Vec<_>>(), samples.len());
     // Drawn class by class, by a seed of no matter.
-    let mut indices = limit(set.labels(), images, 1);
+    let mut indices = limit(samples.labels(), images, 1);
     indices.sort_unstable();
     let mut meter = Meter::new(images as f64 * possible[..kept].iter().map(cost).sum::<f64>());
     let mut points = Vec::new();
     for (factor, size) in possible.into_iter().take(kept) {
         let label = format!("images of {}×{}", size[0], size[1]);
-        let other =
-            if factor == 1.0 || model.njet_layers().next().is_none() { None } else { rescaled(model, factor).ok() };
-        let share = cost(&(factor, size)) / if other.is_some() { 2.0 } else { 1.0 };
-        let mut accuracy = |model| {
+        let mut accuracy = |model: &Classifier| -> Result<f64> {
             let before = meter.done();
-            let mut progress = |done: usize| meter.reach(before + share * done as f64, &label);
-            evaluate_at(model, set, &indices, config.data.normalisation, size, device, &mut progress).accuracy
+            let mut progress = |done: usize| meter.reach(before + share(size) * done as f64, &label);
+            let view = View { scale: view.scale * factor, ..*view };
+            let evaluation = evaluate_at(settings, model, samples, &indices, &view, device, &mut progress)?;
+            Ok(evaluation.accuracy)
         };
-        let as_is = accuracy(model);
-        let rescaled = match &other {
-            Some(other) => Some(accuracy(other)),
-            None => (factor == 1.0 && model.njet_layers().next().is_some()).then_some(as_is),
+        let as_is = accuracy(model)?;
+        let rescaled = match has_sigma {
+            false => None,
+            true if factor == 1.0 => Some(as_is),
+            true => model.rescale(factor).ok().map(|rescaled| accuracy(&rescaled.model)).transpose()?,
         };
         points.push(Point { factor, size, accuracy: as_is, rescaled });
     }
-    Curve { points, images, all: set.len() }
+    Ok(Curve { points, images, all: samples.len() })
 }
 
 /// How many of the scales, from the smallest on, and how many images fit into the budget. `costs`: multiply-adds of an

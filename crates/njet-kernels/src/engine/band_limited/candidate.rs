@@ -84,6 +84,7 @@ impl Candidate {
             radius: radius as usize,
             stride: 1,
             pad: (radius + first) as usize,
+            factor: None,
         };
         let sampling = Sampling { table: Rc::clone(table), input_lead: -(over + first * step), output_lead };
         Some(Self { coarse, spacing, sampling: Some(sampling), estimate, exact: OnceCell::new() })

@@ -127,13 +127,17 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// `None` where neither axis can be computed from samples.
+    /// `None` where neither axis can be computed from samples, or where the filters differ from channel to channel or
+    /// from output to output.
     fn new<T: Real>(
         geometry: &'a Geometry,
         taps: Taps<'_, T>,
         d_taps: Option<Taps<'_, T>>,
         tolerance: f64,
     ) -> Option<Self> {
+        if geometry.sets() > 1 || geometry.is_centred() {
+            return None;
+        }
         let orders = geometry.order + 1;
         let mut y = Axes::new(&geometry.y, orders, taps.y, d_taps.map(|d| d.y));
         let mut x = Axes::new(&geometry.x, orders, taps.x, d_taps.map(|d| d.x));

@@ -1,0 +1,37 @@
+//! An image in the channels of a model.
+
+use njet::data::{DataError, Image, ImageSet, Samples};
+
+/// Luminance of red, green and blue (ITU-R BT.709), as in the `image` crate.
+const LUMINANCE: [f32; 3] = [0.2126, 0.7152, 0.0722];
+
+/// The image as a set of one. Colours become grey where the model has one channel; grey stays grey, for the preparation to
+/// repeat.
+pub fn samples(image: Image<'_>, channels: usize) -> Result<Samples, DataError> {
+    let Image { height, width, .. } = image;
+    let (pixels, channels) = if channels == 1 && image.channels == 3 {
+        let [red, green, blue] = [0, 1, 2].map(|channel| image.plane(channel));
+        let grey = |i: usize| {
+            let rgb = [red[i], green[i], blue[i]];
+            rgb.iter().zip(LUMINANCE).map(|(&v, weight)| f32::from(v) * weight).sum::<f32>().round() as u8
+        };
+        ((0..height * width).map(grey).collect(), 1)
+    } else {
+        (image.pixels.to_vec(), image.channels)
+    };
+    Ok(ImageSet::new(pixels, vec![0], channels, height, width)?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_weigh_as_they_shine() {
+        let image =
+            Image { pixels: vec![255, 0, 0, 9, 0, 255, 0, 9, 0, 0, 255, 9].into(), channels: 3, height: 1, width: 4 };
+        let Samples::Memory(set) = samples(image.clone(), 1).unwrap() else { panic!("in memory") };
+        assert_eq!((set.channels(), set.images()), (1, &[54, 182, 18, 9][..]));
+        assert_eq!(samples(image, 3).unwrap().channels(), 3);
+    }
+}

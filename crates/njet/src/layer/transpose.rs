@@ -1,9 +1,9 @@
 //! The transposed layer: from a small image to a large one.
 
+use super::stride::SLACK;
 use super::{
     Initializer, LayerError, NJetConv2d, NJetConv2dConfig, Settings, SigmaBounds, SigmaSharing, Stride, composed,
 };
-use super::stride::SLACK;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};

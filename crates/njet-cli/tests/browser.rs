@@ -107,4 +107,13 @@ fn the_page_is_laid_out() {
         );
         assert_ne!(found["background"], found["ink"], "{found}");
     }
+    // Many layers with long names.
+    let place = Place::with_data();
+    place.run("train --data data --arch resnet20 --limit 20 --epochs 1 --out run").done();
+    place.run("report run").done();
+    for width in [390, 1280] {
+        let found = measured(browser, &place, width);
+        assert!(found["content"].as_u64() <= found["width"].as_u64(), "wider than the window: {found}");
+        assert_eq!(found["cut"], serde_json::json!([]), "text beyond its drawing");
+    }
 }

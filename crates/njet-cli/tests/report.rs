@@ -246,3 +246,51 @@ fn pages_that_cannot_be_written() {
         &["run/metrics.jsonl is damaged: line 1", "`njet train --resume run` writes it anew"],
     );
 }
+
+/// Many layers: some of them are named and drawn, all of them are there.
+#[test]
+fn a_deep_network() {
+    let place = Place::with_data();
+    place.run("train --data data --arch resnet20 --limit 20 --epochs 1 --out run").done();
+    let tags = report(&place, "run");
+    let described = place.run("inspect run --json").done().json();
+    let layers = described["layers"].as_array().unwrap();
+    for layer in layers {
+        assert!(section(&tags, "layers").contains(layer["name"].as_str().unwrap()), "{layer}");
+    }
+    let njets = layers.iter().filter(|layer| layer["kind"] == "njet").count();
+    let lists = tags.iter().filter(|tag| tag.attribute("class") == Some("filters"));
+    assert_eq!((lists.count(), njets), (19, 19));
+    let charts = tags.iter().filter(|tag| tag.name == "svg").count();
+    // Loss, accuracy, σ and scale, and eight of the receptive fields.
+    assert_eq!(charts, 4 + 8);
+    let lines = tags.iter().filter(|tag| tag.name == "polyline").count();
+    assert_eq!(lines, 2 + 2 + 19 + 2);
+}
+
+/// Image files of several sizes are shown as the model sees them.
+#[test]
+fn images_of_mixed_sizes() {
+    let place = Place::new();
+    for (part, count) in [("train", 6), ("test", 3)] {
+        for (class, red) in [("cat", 200), ("dog", 40)] {
+            fs::create_dir_all(place.path(&format!("pets/{part}/{class}"))).unwrap();
+            for i in 0..count {
+                let image = image::RgbImage::from_fn(9 + i, 14 - i, |x, _| image::Rgb([red, 10 * x as u8, 90]));
+                image.save(place.path(&format!("pets/{part}/{class}/{i}.png"))).unwrap();
+            }
+        }
+    }
+    place.run("train --data pets --epochs 2 --batch-size 4 --out run").done();
+    let tags = report(&place, "run");
+    assert!(section(&tags, "confusion").contains("cat") && section(&tags, "confusion").contains("dog"));
+    let evaluated = place.run("eval run --scales 2 --rescale --json").done().json();
+    let values = values(&tags);
+    for value in [&evaluated["accuracy"], &evaluated["by_scale"][0]["rescaled_accuracy"]] {
+        assert!(values.contains(&value.as_f64().unwrap()), "{value}");
+    }
+    let predicted = place.run("predict run pets/test/cat/0.png pets/test/dog/2.png --json").done().json();
+    for image in predicted["images"].as_array().unwrap() {
+        assert!(["cat", "dog"].contains(&image["label"].as_str().unwrap()), "{image}");
+    }
+}

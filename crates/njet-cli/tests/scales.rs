@@ -124,3 +124,30 @@ fn a_transferred_run_cannot_be_resumed() {
     place.run("transfer run --scale 2 --out double").done();
     place.refuses("train --resume double", 1, &["made from run by `njet transfer`", "no training to go on with"]);
 }
+
+/// Rescaled beyond the bounds of the run, σ is what was asked for all the same: the bounds give way, for all layers alike.
+#[test]
+fn bounds_give_way_to_a_transfer() {
+    let place = Place::with_data();
+    place.run("train --data data --sigma-bounds 0.5,2 --epochs 1 --out run").done();
+    let outcome = place.run("transfer run --scale 4 --out large --json").done();
+    assert!(outcome.stderr.contains("warning: layer1: sigma = "), "{}", outcome.stderr);
+    for (before, after) in sigma(&place, "run").iter().zip(sigma(&place, "large")) {
+        assert!((after / before - 4.0).abs() < 1e-5, "{before} {after}");
+    }
+    let config = fs::read_to_string(place.path("large/config.toml")).unwrap();
+    assert!(!config.contains("max = 2.0"), "{config}");
+}
+
+/// One σ for each channel and axis: all of them are multiplied, and the report draws what there is.
+#[test]
+fn many_scales_in_a_layer() {
+    let place = Place::with_data();
+    let settings = "--sigma-sharing output --separate-axes --epochs 1 --out run";
+    place.run(&format!("train --data data {settings}")).done();
+    let result = place.run("transfer run --scale 2 --out double --json").done().json();
+    assert_eq!(result["sigma"]["layer1"].as_array().unwrap().len(), 2 * 32);
+    place.run("report double").done();
+    let text = place.run("transfer run --scale 0.5 --out half").done().stdout;
+    assert!(text.contains('…') && text.contains(" → "), "{text}");
+}

@@ -76,10 +76,23 @@ fn sigma_lines(epochs: &[EpochRecord]) -> Vec<Series> {
         lines.push(Series {
             points: some().map(|(e, sigma)| (e.epoch as f64, sigma)).collect(),
             titles: some().map(|(e, sigma)| format!("{layer}, epoch {}: σ {sigma:.3}{}", e.epoch, kernel(e))).collect(),
-            name: if named.contains(&i) { layer.clone() } else { String::new() },
+            name: if named.contains(&i) { abridged(layer) } else { String::new() },
         });
     }
     lines
+}
+
+/// `stage3.block2.conv1` as `s3.b2.c1`, where the name is too long to stand beside a line.
+fn abridged(layer: &str) -> String {
+    const LONG: usize = 12;
+    if layer.chars().count() <= LONG {
+        return layer.to_owned();
+    }
+    let part = |part: &str| -> String {
+        let digits = part.trim_start_matches(|c: char| !c.is_ascii_digit());
+        part.chars().take(1).chain(digits.chars()).collect()
+    };
+    layer.split('.').map(part).collect::<Vec<_>>().join(".")
 }
 
 fn mean(sigmas: &Vec<f64>) -> f64 {
@@ -140,4 +153,19 @@ fn numbers(epochs: &[EpochRecord]) -> String {
         })
         .collect();
     table("Epochs", &header, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_abridged() {
+        assert_eq!(["layer1", "stage3.block12.conv1"].map(abridged), ["layer1", "s3.b12.c1"]);
+    }
+
+    #[test]
+    fn ticks_without_zeros_that_say_nothing() {
+        assert_eq!([0.0, 0.5, 1.25, 1000.0, 0.00012].map(short), ["0", "0.5", "1.25", "1000", "0.0001"]);
+    }
 }

@@ -141,9 +141,10 @@ fn fields(trained: &Trained, tested: &Tested) -> Result<String> {
     }
     let mut html = format!("<h3>Receptive fields</h3>\n{}<ul class=\"fields\">\n", note(&text));
     for reach in shown.into_iter().map(|i| &reaches[i]) {
-        // The picture is as wide as the field, and never so wide that the image in it is a speck.
+        // As wide as the field, unless the image in it would be a speck: then the field is left to the words.
         let square = reach.square as f64;
-        let view = (1.1 * square.max(side)).min(4.0 * side);
+        let wide = 1.1 * square.max(side);
+        let view = if wide > 4.0 * side { 1.3 * side } else { wide };
         let own = reach.own.map_or(String::new(), |own| format!("σ alone {own:.1} px, "));
         let through = reach.through.map_or(String::new(), |through| format!("together {through:.1} px, "));
         let beyond = if square > view { " (beyond this picture)" } else { "" };

@@ -10,6 +10,9 @@ const TOP: f64 = 14.0;
 const BOTTOM: f64 = 46.0;
 const LEFT: f64 = 64.0;
 
+/// Width of a character of a name, in bold.
+const CHARACTER: f64 = 7.6;
+
 /// Between the baselines of two names.
 const LINE: f64 = 15.0;
 
@@ -88,7 +91,7 @@ impl Chart<'_> {
     /// A figure with the drawing. The caller sees to it that there is a point.
     pub fn figure(&self) -> String {
         let longest = self.series.iter().map(|s| s.name.chars().count()).max().unwrap_or(0);
-        let right = WIDTH - 14.0 - 7.0 * longest as f64;
+        let right = WIDTH - 14.0 - CHARACTER * longest as f64;
         let values = |pick: fn(&(f64, f64)) -> f64| self.series.iter().flat_map(move |s| s.points.iter().map(pick));
         let (x_ticks, x) = axis(&self.x, values(|p| p.0), [LEFT, right], 7);
         let (y_ticks, y) = axis(&self.y, values(|p| p.1), [HEIGHT - BOTTOM, TOP], 5);

@@ -1,7 +1,7 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
-use njet::experiments::{Place, Watcher};
+use njet::experiments::{CellResult, Place, Watcher};
 use njet::layer::{Bound, SigmaBounds};
 use njet::training::{BoundScale, EpochRecord, Observer, Progress, RunConfig};
 use std::io::{IsTerminal, Write};
@@ -132,7 +132,7 @@ pub struct Session {
     terminal: bool,
     start: Instant,
     last: Instant,
-    /// What is said of the present run: its place and name.
+    /// What is said of the present run: its place and what it is.
     name: String,
     /// Images times epochs of the runs before the present one in this session.
     before: usize,
@@ -152,11 +152,9 @@ impl Session {
         Self { terminal, start: now, last: now, name: String::new(), before: 0, present: 0, after: 0, skipped: 0 }
     }
 
-    fn line(&mut self, text: &str) {
+    fn clear(&self) {
         if self.terminal {
-            write(&format!("\r\x1b[K{text}"));
-        } else {
-            write(&format!("{text}\n"));
+            write("\r\x1b[K");
         }
     }
 }
@@ -166,9 +164,17 @@ impl Watcher for Session {
         self.before += self.present.saturating_sub(self.skipped);
         (self.present, self.after, self.skipped) =
             (if place.finished { 0 } else { place.images }, place.images_after, 0);
-        self.name = format!("{}/{}  {}", place.number, place.of, place.name);
-        let name = if place.finished { format!("{}  is there", self.name) } else { self.name.clone() };
-        self.line(&name);
+        self.name = format!("{}/{}  {}", place.number, place.of, place.label);
+        if self.terminal {
+            write(&format!("\r\x1b[K{}", self.name));
+        }
+    }
+
+    fn cell_ended(&mut self, place: &Place<'_>, result: &CellResult) {
+        let summary = &result.summary;
+        let time = if place.finished { "is there".to_owned() } else { duration(summary.seconds) };
+        self.clear();
+        write(&format!("{}  accuracy {:.2} %  {time}\n", self.name, 100.0 * summary.test_accuracy));
     }
 }
 
@@ -194,7 +200,11 @@ impl Observer for Session {
             progress.loss,
             duration(left)
         );
-        self.line(&line);
+        self.clear();
+        write(&line);
+        if !self.terminal {
+            write("\n");
+        }
     }
 }
 

@@ -55,6 +55,8 @@ pub struct Place<'a> {
     pub of: usize,
     /// Its name.
     pub name: &'a str,
+    /// What it is of the table: the setting and the seed.
+    pub label: &'a str,
     /// Whether it was finished before.
     pub finished: bool,
     /// Images times epochs of this cell.
@@ -68,6 +70,10 @@ pub trait Watcher: Observer {
     /// Before each cell.
     fn cell(&mut self, place: &Place<'_>) {
         let _ = place;
+    }
+    /// After each cell, those that were there before too.
+    fn cell_ended(&mut self, place: &Place<'_>, result: &CellResult) {
+        let _ = (place, result);
     }
 }
 
@@ -143,11 +149,13 @@ impl Plan {
         let directory = out.join("cells");
         // Seed by seed, so that an interrupted table has all rows early. Rows may share a cell.
         let mut cells: Vec<Cell> = Vec::new();
+        let mut labels: Vec<String> = Vec::new();
         let by_setting: Vec<Vec<Cell>> = self.settings.iter().map(|setting| self.cells(setting).collect()).collect();
-        for seed in 0..self.seeds.len() {
-            for cell in by_setting.iter().map(|cells| &cells[seed]) {
+        for (index, seed) in self.seeds.iter().enumerate() {
+            for (setting, cell) in self.settings.iter().zip(by_setting.iter().map(|cells| &cells[index])) {
                 if !cells.iter().any(|known| known.name == cell.name) {
                     cells.push(cell.clone());
+                    labels.push(format!("{}, seed {seed}", setting.label));
                 }
             }
         }
@@ -159,15 +167,19 @@ impl Plan {
         let mut results: BTreeMap<&str, CellResult> = BTreeMap::new();
         for (index, cell) in cells.iter().enumerate() {
             let after = (index + 1..cells.len()).filter(|&later| !done[later]);
-            watcher.cell(&Place {
+            let place = Place {
                 number: index + 1,
                 of: cells.len(),
                 name: &cell.name,
+                label: &labels[index],
                 finished: done[index],
                 images: work(cell),
                 images_after: after.map(|later| work(&cells[later])).sum(),
-            });
-            results.insert(&cell.name, cell.run(&directory, &self.dataset, device, watcher)?);
+            };
+            watcher.cell(&place);
+            let result = cell.run(&directory, &self.dataset, device, watcher)?;
+            watcher.cell_ended(&place, &result);
+            results.insert(&cell.name, result);
         }
         let rows = by_setting.iter().map(|cells| {
             cells.iter().map(|cell| (cell.name.clone(), results[cell.name.as_str()].clone())).collect::<Vec<_>>()

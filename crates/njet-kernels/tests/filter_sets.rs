@@ -1,12 +1,15 @@
 //! Filters that differ between channels, between the axes, and from output to output: the engine against the reference,
 //! and every gradient against central differences.
 
+mod noise;
+
 use njet_basis::{ShiftedTaps, TapSpec, Taps as BasisTaps};
 use njet_kernels::engine::{self, Isa, LoopOrder, Options};
 use njet_kernels::{
     AxisConfig, Backward, CentredAxis, CentredConfig, Forward, Geometry, GeometryConfig, Gradients, KernelError, Real,
     Sharing, Taps, Wanted, centred_position, reference,
 };
+use noise::noise;
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -50,19 +53,6 @@ fn shapes(max_order: usize, max_size: usize) -> impl Strategy<Value = Shape> {
                 seed,
             },
         )
-}
-
-/// A standard pseudo-random sequence in −1 … 1 (SplitMix64, Steele et al. 2014).
-fn noise(seed: u64, len: usize) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// A layer with everything that its passes need, in f64.

@@ -1,10 +1,12 @@
 //! Random shapes: the engine against the reference, and every gradient against central differences.
 
 mod layer;
+mod noise;
 
 use layer::{Implementation, Layer, Results, engines};
 use njet_basis::{TapSpec, Taps as BasisTaps};
 use njet_kernels::{AxisConfig, Forward, Geometry, GeometryConfig, Taps, engine, reference};
+use noise::noise;
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -39,19 +41,6 @@ fn shapes(max_order: usize, max_size: usize) -> impl Strategy<Value = Shape> {
 
 fn taps(shape: &Shape, sigma: f64, radius: usize) -> BasisTaps {
     BasisTaps::with_radius(&TapSpec::new(sigma, shape.extent, shape.order), radius).unwrap()
-}
-
-/// A standard pseudo-random sequence in −1 … 1 (SplitMix64, Steele et al. 2014).
-fn noise(seed: u64, len: usize) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
 }
 
 /// `None` where the kernel does not fit into the padded image.

@@ -1,23 +1,14 @@
 //! Every form of σ, stride and padding: the engine against the composition, and the gradient of the parameters against
 //! central differences in f64.
 
+#[path = "../../njet-kernels/tests/noise/mod.rs"]
+mod noise;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use njet::layer::{Bound, LayerWarning, Settings, njet_conv2d, njet_conv2d_composed, runs_on_engine};
 use njet::{Discretisation, NJetConv2d, NJetConv2dConfig, NearestRule, PaddingMode, SigmaBounds, SigmaSharing, Stride};
+use noise::noise;
 use proptest::prelude::*;
-
-/// A standard pseudo-random sequence in −1 … 1 (SplitMix64, Steele et al. 2014).
-fn noise(seed: u64, len: usize) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
 
 #[derive(Debug, Clone)]
 struct Form {
@@ -364,4 +355,37 @@ fn rescaled_layers_see_resampled_images() {
     let narrow = NJetConv2dConfig::new([1, 1]).with_extent(2.0).init(&device).rescale(16.0);
     assert!(matches!(narrow.1[..], [LayerWarning::Widened(_), LayerWarning::InexactRescale { .. }]), "{:?}", narrow.1);
     assert!((narrow.0.sigma() - 16.0).abs() < 1e-3);
+}
+
+/// The shortcut's samples move with σ where the stride does: along s they have the gradient of central differences.
+#[test]
+fn samples_carry_the_gradient_of_their_positions() {
+    let device = Device::flex().autodiff();
+    for separate in [false, true] {
+        let layer = NJetConv2dConfig::new([2, 2])
+            .with_sigma(2.3)
+            .with_separate_axes(separate)
+            .with_stride(Stride::Safe { ratio: 1.0 })
+            .init(&device);
+        let x = tensor(&noise(8, 2 * 14 * 17), [1, 2, 14, 17], &device, DType::F32);
+        let loss = |step: f64, k: usize| {
+            let mut layer = layer.clone();
+            let mut s = values(layer.log2_sigma.val().into_data());
+            s[k] += step;
+            let s = tensor(&s, [s.len()], &device, DType::F32).require_grad();
+            layer.log2_sigma = burn::module::Param::from_tensor(s);
+            let y = layer.sample(x.clone());
+            let upstream = tensor(&noise(9, y.shape().num_elements()), y.dims(), &device, DType::F32);
+            let loss = (y.clone() * upstream).sum();
+            let by_s = values(layer.log2_sigma.val().grad(&loss.clone().backward()).unwrap().into_data());
+            (f64::from(loss.into_scalar::<f32>()), by_s, y.dims())
+        };
+        for k in 0..if separate { 2 } else { 1 } {
+            let h = 2e-3;
+            let ((up, _, a), (down, _, b), (_, by_s, _)) = (loss(h, k), loss(-h, k), loss(0.0, k));
+            assert_eq!(a, b);
+            let slope = (up - down) / (2.0 * h);
+            assert!(slope.abs() > 0.1 && (by_s[k] - slope).abs() <= 1e-2 * slope.abs(), "{} {slope}", by_s[k]);
+        }
+    }
 }

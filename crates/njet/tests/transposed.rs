@@ -1,22 +1,13 @@
 //! The transposed layer: the adjoint of the convolution, its gradients, sizes, and what it does to a smooth image.
 
+#[path = "../../njet-kernels/tests/noise/mod.rs"]
+mod noise;
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use njet::layer::{Scale, Settings, njet_conv_transpose2d, njet_conv2d};
 use njet::{Initializer, NJetConvTranspose2dConfig, NearestRule, SigmaSharing, Stride};
+use noise::noise;
 use proptest::prelude::*;
-
-/// A standard pseudo-random sequence in −1 … 1 (SplitMix64, Steele et al. 2014).
-fn noise(seed: u64, len: usize) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
-}
 
 fn tensor<const D: usize>(values: &[f64], shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, DType::F64))

@@ -27,7 +27,7 @@ pub struct Settings {
     pub stride: Stride,
     /// Groups of channels.
     pub groups: usize,
-    /// How many pixels surround the image. Means nothing where the stride is real.
+    /// How many pixels surround the image. `Same` where the stride is real: the outputs then stand inside the image.
     pub padding: PaddingConfig2d,
     /// What those pixels are.
     pub padding_mode: PaddingMode,

@@ -105,9 +105,6 @@ pub enum LayerError {
         "the nearest-neighbour stride is for comparison of convolutions: a transposed layer takes a fixed, real or safe one"
     )]
     NearestTransposed,
-    /// Safe subsampling cannot have taps between pixels of this discretisation.
-    #[error("{0}")]
-    Discretisation(BasisError),
 }
 
 impl From<CallError> for LayerError {
@@ -187,7 +184,7 @@ impl NJetConv2dConfig {
         }
         let real = !matches!(self.stride_rule, Stride::Fixed(_) | Stride::Nearest { .. });
         if real && self.discretisation == Discretisation::DiscreteAnalogue {
-            return Err(LayerError::Discretisation(BasisError::BetweenPixels));
+            return Err(LayerError::Basis(BasisError::BetweenPixels));
         }
         // An image as large as the kernel: everything but the input's own size is checked.
         let side = 2 * njet_basis::radius(self.sigma, self.extent) + 1;

@@ -280,7 +280,8 @@ impl<'a> Trainer<'a> {
             checkpoint::save(run, &model, &optimizer, &state)?;
             write_metrics(run, &state.epochs)?;
             observer.epoch_ended(&state.epochs[epoch - 1], best);
-            let bound = bound_scales(&trained);
+            // Scales that are not trained may stay where they were put.
+            let bound = if config.model.learn_sigma { bound_scales(&trained) } else { Vec::new() };
             if !bound.is_empty() {
                 observer.at_bounds(epoch, &bound);
             }
@@ -401,7 +402,7 @@ fn sigmas(model: &Classifier) -> BTreeMap<String, Vec<f64>> {
     model.njet_layers().map(|(name, layer)| (name.to_owned(), layer.sigmas())).collect()
 }
 
-/// Scales at their bounds that are trained: those that are not may stay where they were put.
+/// Scales at their bounds.
 fn bound_scales(model: &Classifier) -> Vec<BoundScale> {
     let layers = model.njet_layers();
     let of_layer = |(name, layer): (&str, &crate::layer::NJetConv2d)| {

@@ -1,9 +1,11 @@
 //! A change of scale of the images against the same change of every σ.
 
+use burn::module::Module;
 use burn::tensor::Device;
 use njet::data::{ImageSet, Normalisation, Preparation, Samples, Sizing};
 use njet::models::{Architecture, Classifier, ModelConfig};
 use njet::training::{Evaluation, ScaleError, View, evaluate, evaluate_at, logits, scaled_size, seen_size};
+use std::sync::Mutex;
 
 const NORMALISATION: Normalisation = Normalisation { mean: 0.0, std: 0.2 };
 
@@ -12,9 +14,16 @@ fn config(arch: Architecture) -> ModelConfig {
 }
 
 fn model(arch: Architecture) -> Classifier {
+    drawn(&config(arch))
+}
+
+fn drawn(config: &ModelConfig) -> Classifier {
+    // The random numbers are the whole program's: another test that draws between would make another model.
+    static DRAWING: Mutex<()> = Mutex::new(());
+    let _drawing = DRAWING.lock();
     let device = Device::flex();
     device.seed(7);
-    burn::module::Module::valid(&config(arch).init(&device.autodiff()).unwrap())
+    config.init(&device.autodiff()).unwrap().materialize().valid()
 }
 
 /// Smooth spots on black, so that neither the pixels nor the border of an image matter; `scale` times as large.
@@ -42,17 +51,19 @@ fn far(a: &[f32], b: &[f32]) -> f64 {
     (apart / size).sqrt()
 }
 
-/// Nothing in Network-in-Network counts in pixels but the N-jet layers.
+/// Nothing in Network-in-Network counts in pixels but the N-jet layers. σ = 2, where sampling the Gaussian costs little: of
+/// twelve seeds the worst was off by 0.8 %, and at σ = 1 by 2.4 %.
 #[test]
 fn a_rescaled_network_answers_on_larger_images_as_before() {
-    let (model, device) = (model(Architecture::NetworkInNetwork), Device::flex());
-    let config = config(Architecture::NetworkInNetwork);
+    let config = ModelConfig { sigma: 2.0, ..config(Architecture::NetworkInNetwork) };
+    let (model, device) = (drawn(&config), Device::flex());
     let at = |model: &Classifier, scale| {
         logits(&config, model, &spots(28, scale), &[0, 1, 2], &view(1.0), &device, &mut |_| {}).unwrap()
     };
     let own = at(&model, 1);
     let follows = far(&own, &at(&model.rescale(2.0).unwrap().model, 2));
     let stays = far(&own, &at(&model, 2));
+    println!("off by {follows:.4} rescaled, by {stays:.4} as it was");
     // What is left comes from the pixels, of the image and of the filters.
     assert!(follows < 0.01, "{follows}");
     assert!(stays > 20.0 * follows, "{stays} against {follows}");

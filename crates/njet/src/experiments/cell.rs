@@ -72,8 +72,7 @@ impl Cell {
         device: &Device,
         observer: &mut dyn Observer,
     ) -> Result<CellResult, ExperimentError> {
-        let training =
-            |source: TrainingError| ExperimentError::Training { cell: self.name.clone(), source: source.into() };
+        let training = |source| ExperimentError::training(&self.name, source);
         let path = cells.join(&self.name);
         let run = match path.join("config.toml").exists() {
             true => self.open(&path)?,
@@ -105,8 +104,7 @@ impl Cell {
 
     /// The directory of a cell that was begun, if it holds the settings wanted now.
     fn open(&self, path: &Path) -> Result<RunDirectory, ExperimentError> {
-        let training =
-            |source: TrainingError| ExperimentError::Training { cell: self.name.clone(), source: source.into() };
+        let training = |source| ExperimentError::training(&self.name, source);
         let (run, found) = RunDirectory::open(path).map_err(training)?;
         if found == self.config {
             return Ok(run);

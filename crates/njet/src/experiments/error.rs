@@ -46,7 +46,7 @@ pub enum ExperimentError {
         /// Its name.
         cell: String,
         /// Why.
-        source: RescaleError,
+        source: Box<RescaleError>,
     },
     /// A cell of this name was trained otherwise.
     #[error(
@@ -67,8 +67,11 @@ pub enum ExperimentError {
 }
 
 impl ExperimentError {
-    /// A file that cannot be read or written.
-    pub(super) fn file(error: TrainingError) -> Self {
-        Self::File(Box::new(error))
+    pub(super) fn training(cell: &str, source: TrainingError) -> Self {
+        Self::Training { cell: cell.to_owned(), source: Box::new(source) }
+    }
+
+    pub(super) fn file(source: TrainingError) -> Self {
+        Self::File(Box::new(source))
     }
 }

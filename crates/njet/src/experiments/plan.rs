@@ -44,6 +44,8 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// A short name of the images, for directories.
     data: String,
+    /// The images that were named.
+    named: Option<String>,
 }
 
 /// Which cell is next.
@@ -129,7 +131,23 @@ impl Plan {
             _ => {}
         }
         let settings = settings(claim, &config);
-        Ok(Self { claim, quick, dataset, settings, seeds: (1..=seeds as u64).collect(), data })
+        let seeds = (1..=seeds as u64).collect();
+        Ok(Self { claim, quick, dataset, settings, seeds, data, named: options.data.clone() })
+    }
+
+    /// The command that makes this table, but for `--out`.
+    pub fn command(&self) -> String {
+        let mut command = format!("njet reproduce {}", self.claim);
+        if self.quick {
+            command += " --quick";
+        }
+        if self.seeds.len() != self.claim.effort(self.quick).seeds {
+            command += &format!(" --seeds {}", self.seeds.len());
+        }
+        if let Some(data) = &self.named {
+            command += &format!(" --data {data}");
+        }
+        command
     }
 
     /// The cells of a setting, seed by seed.
@@ -246,6 +264,14 @@ mod tests {
         assert_eq!((plan.dataset.name.as_str(), plan.data.as_str()), (name, "many-sizes-56-fashion-mnist-subset"));
         assert_eq!(plan.settings[0].config.data.size, [56, 56]);
         assert_eq!((plan.settings[0].config.epochs, plan.seeds.len()), (6, 3));
+    }
+
+    #[test]
+    fn the_command_is_told() {
+        assert_eq!(plan(Claim::Starts, false).command(), "njet reproduce starts");
+        let options = Options { quick: true, seeds: Some(2), data: Some("fashion-mnist-subset".to_owned()) };
+        let command = Plan::new(Claim::Transfer, &options).unwrap().command();
+        assert_eq!(command, "njet reproduce transfer --quick --seeds 2 --data fashion-mnist-subset");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Results {
     pub title: &'static str,
     /// Whether it was only tried.
     pub quick: bool,
+    /// The command that makes this table, but for `--out`.
+    pub command: String,
     /// The images.
     pub data: String,
     /// Training images, those for validation included.
@@ -183,6 +185,7 @@ impl Results {
             claim: plan.claim.name(),
             title: plan.claim.title(),
             quick: plan.quick,
+            command: plan.command(),
             data: plan.dataset.name.clone(),
             images: config.data.limit.map_or(images, |limit| limit.min(images)),
             test_images: plan.dataset.test.len(),
@@ -224,16 +227,11 @@ impl Results {
         )
     }
 
-    /// The command that makes this table.
-    fn command(&self) -> String {
-        format!("njet reproduce {}{}", self.claim, if self.quick { " --quick" } else { "" })
-    }
-
     /// The page `results.md`.
     pub fn markdown(&self) -> String {
         let header = self.header();
         let line = |cells: &mut dyn Iterator<Item = &str>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-        let mut page = format!("# {}\n\n`{}`\n\n", self.title, self.command());
+        let mut page = format!("# {}\n\n`{}`\n\n", self.title, self.command);
         if self.quick {
             page += "**Only tried** (`--quick`): a few small images, one epoch. The figures mean nothing.\n\n";
         }

@@ -48,7 +48,9 @@ impl Settings<'_> {
             for layer in [LayerKind::Njet, LayerKind::Conv] {
                 let ModelConfig { channels, classes, .. } = self.base.model;
                 self.add(arch.name(), format!("{arch}, {layer}"), |model| {
-                    *model = ModelConfig { layer, ..ModelConfig::new(arch, channels, classes) };
+                    // As published, for both: without strides and pooling it takes five times as long.
+                    let subsampling = Some(Subsampling::Strides);
+                    *model = ModelConfig { layer, subsampling, ..ModelConfig::new(arch, channels, classes) };
                 });
             }
         }

@@ -77,9 +77,10 @@ pub(super) fn test(
                 Treatment::LeftAlone => accuracy(model, &as_they_are)?,
                 Treatment::ResampledBack => accuracy(model, &back)?,
                 Treatment::Rescaled => {
-                    let rescaled = model.rescale(scale);
-                    let rescaled =
-                        rescaled.map_err(|source| ExperimentError::Rescale { cell: cell.to_owned(), source })?;
+                    let rescaled = model.rescale(scale).map_err(|source| ExperimentError::Rescale {
+                        cell: cell.to_owned(),
+                        source: Box::new(source),
+                    })?;
                     accuracy(&rescaled.model, &as_they_are)?
                 }
             };
@@ -108,6 +109,7 @@ fn resampled(samples: &Samples, size: [usize; 2]) -> Result<ImageSet, DataError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::{RunDirectory, Silent, Trainer, load_model};
 
     #[test]
     fn images_are_resampled_with_their_labels() {
@@ -116,5 +118,42 @@ mod tests {
         assert_eq!((half.images(), half.labels(), half.shape()), ([3, 10].as_slice(), [3, 1].as_slice(), [1, 1, 1]));
         let same = resampled(&set.clone().into(), [2, 2]).unwrap();
         assert_eq!(same, set);
+    }
+
+    /// Each treatment is what its name says.
+    #[test]
+    fn treatments() {
+        let device = Device::flex();
+        let mut dataset = crate::data::load(crate::data::DEFAULT_SOURCE).unwrap();
+        dataset.test = dataset.test.subset(&(0..150).collect::<Vec<_>>());
+        let mut config = RunConfig::new(&dataset, crate::models::Architecture::Small);
+        config.model.subsampling = Some(crate::models::Subsampling::None);
+        (config.model.sigma, config.epochs, config.data.limit) = (1.5, 2, Some(400));
+        // An untrained model finds all images alike.
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(&directory.path().join("run"), &config).unwrap();
+        Trainer::new(&config, &dataset, &device).unwrap().run(&run, &mut Silent).unwrap();
+        let model = load_model(&run, &config, &device).unwrap();
+        let treated = test("cell", &model, &config, &dataset, &device).unwrap();
+        let found = |scale, treatment| {
+            treated.iter().find(|at| at.scale == scale && at.treatment == treatment).unwrap().accuracy
+        };
+
+        let all: Vec<usize> = (0..150).collect();
+        let large = Samples::from(resampled(&dataset.test, [56, 56]).unwrap());
+        let at = |model: &Classifier, samples: &Samples, side: usize| {
+            let preparation = Preparation { size: [side; 2], ..config.data.preparation(&config.model) };
+            evaluate(model, samples, &all, &preparation, &device).unwrap().accuracy
+        };
+        let rescaled = at(&model.rescale(2.0).unwrap().model, &large, 56);
+        let left_alone = at(&model, &large, 56);
+        let back = at(&model, &resampled(&large, [28, 28]).unwrap().into(), 28);
+        assert_ne!(rescaled, left_alone, "the images do not tell the treatments apart");
+        assert_eq!(found(2.0, Treatment::Rescaled), rescaled);
+        assert_eq!(found(2.0, Treatment::LeftAlone), left_alone);
+        // Rounded to bytes once more here: an image or two may change sides.
+        assert!((found(2.0, Treatment::ResampledBack) - back).abs() < 0.01);
+        assert_ne!(found(0.5, Treatment::Rescaled), found(0.5, Treatment::LeftAlone));
+        assert_eq!(treated.len(), 6);
     }
 }

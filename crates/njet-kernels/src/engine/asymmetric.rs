@@ -7,13 +7,16 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::fir::Bank;
-use super::line::{Plan, for_strips};
+use super::line::{Plan, Span, for_strips};
 use super::strips::Strips;
 use crate::Real;
 use crate::simd::Vectors;
 
 /// Fields filtered in one pass.
 const PASS: usize = 4;
+
+/// Strips under one another that are filtered together: enough sums that none waits for its last multiply-add.
+const DOWN: usize = 4;
 
 /// `c_j(t) = Σ_i α_ij · g_i(t)` for every field j.
 #[derive(Debug, Clone)]
@@ -55,43 +58,104 @@ impl<T: Real> Mixture<T> {
     ) {
         (0..self.fields).for_each(|j| plan.check(origin(j), source.len()));
         out.check(0, plan);
-        for_strips!(plan, |o, element, span| {
-            let taps = (span.low, span.high);
-            for first in (0..self.fields).step_by(PASS) {
-                let at = |j: usize| source.as_ptr().wrapping_add(origin(first + j)).wrapping_offset(element);
-                // SAFETY: the lines have been checked with their margins, `reach` leaves out the taps that
-                // would read beyond them, and the output has been checked.
-                unsafe {
-                    let sum = match (self.fields - first).min(PASS) {
-                        1 => self.gather_strip::<V, R, 1, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        2 => self.gather_strip::<V, R, 2, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        3 => match span.whole {
-                            3 => self.gather_strip::<V, R, 3, 3>(v, std::array::from_fn(at), taps, plan.step(), first),
-                            5 => self.gather_strip::<V, R, 3, 5>(v, std::array::from_fn(at), taps, plan.step(), first),
-                            _ => self.gather_strip::<V, R, 3, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
-                        },
-                        _ => self.gather_strip::<V, R, PASS, 0>(v, std::array::from_fn(at), taps, plan.step(), first),
-                    };
-                    out.put::<V, R>(v, 0, o, sum, first > 0);
+        let (rows, runs, advance) = plan.parts();
+        for run in runs {
+            let taps = (run.span.high - run.span.low + 1).max(0) as usize;
+            // Strips that lie under one another read the same samples under neighbouring taps.
+            let down = if advance == plan.step() && taps >= DOWN { run.strips / DOWN } else { 0 };
+            for row in 0..rows.count {
+                let mut o = run.output + row * rows.outputs;
+                let mut element = run.element + (row * rows.samples) as isize;
+                for _ in 0..down {
+                    let at = |j: usize| source.as_ptr().wrapping_add(origin(j)).wrapping_offset(element);
+                    // SAFETY: the lines have been checked with their margins, the span leaves out the taps that
+                    // would read beyond them, and the output has been checked.
+                    unsafe {
+                        let sums = self.gather_down::<V, R>(v, at, &run.span, advance);
+                        (0..DOWN).for_each(|s| out.store(v, 0, o + s * advance, &sums[s]));
+                    }
+                    o += DOWN * advance;
+                    element += (DOWN * advance) as isize;
+                }
+                for _ in DOWN * down..run.strips {
+                    for first in (0..self.fields).step_by(PASS) {
+                        let at = |j: usize| source.as_ptr().wrapping_add(origin(first + j)).wrapping_offset(element);
+                        // SAFETY: as above.
+                        unsafe {
+                            let sum = match (self.fields - first).min(PASS) {
+                                1 => self.gather_strip::<V, R, 1>(v, std::array::from_fn(at), &run.span, plan, first),
+                                2 => self.gather_strip::<V, R, 2>(v, std::array::from_fn(at), &run.span, plan, first),
+                                3 => self.gather_strip::<V, R, 3>(v, std::array::from_fn(at), &run.span, plan, first),
+                                _ => {
+                                    self.gather_strip::<V, R, PASS>(v, std::array::from_fn(at), &run.span, plan, first)
+                                }
+                            };
+                            out.put::<V, R>(v, 0, o, sum, first > 0);
+                        }
+                    }
+                    o += advance;
+                    element += advance as isize;
                 }
             }
-        });
+        }
+    }
+
+    /// [`DOWN`] strips, each a step after the one before: every sample is loaded once and meets a tap of each.
+    #[inline(always)]
+    unsafe fn gather_down<V: Vectors<T>, const R: usize>(
+        &self,
+        v: V,
+        centre: impl Fn(usize) -> *const T,
+        span: &Span,
+        step: usize,
+    ) -> [[V::V; R]; DOWN] {
+        let mut sums = [[v.splat(T::ZERO); R]; DOWN];
+        let taps = (span.high - span.low) as usize + 1;
+        for j in 0..self.fields {
+            let mut at = centre(j).wrapping_offset(span.low * step as isize);
+            let mut tap = self
+                .taps
+                .as_ptr()
+                .wrapping_offset((span.low + self.radius as isize) * self.fields as isize + j as isize);
+            macro_rules! sample {
+                ($strips:expr) => {{
+                    // SAFETY: the caller's promise; a strip meets its taps only.
+                    unsafe {
+                        let sample: [V::V; R] = std::array::from_fn(|r| v.load(at.wrapping_add(r * V::LANES)));
+                        for s in $strips {
+                            let tap = v.splat(*tap.wrapping_sub(s * self.fields));
+                            (0..R).for_each(|r| sums[s][r] = v.mul_add(sample[r], tap, sums[s][r]));
+                        }
+                    }
+                    (at, tap) = (at.wrapping_add(step), tap.wrapping_add(self.fields));
+                }};
+            }
+            for last in 0..DOWN - 1 {
+                sample!(0..last + 1);
+            }
+            for _ in DOWN - 1..taps {
+                sample!(0..DOWN);
+            }
+            for first in 1..DOWN {
+                sample!(first..DOWN);
+            }
+        }
+        sums
     }
 
     #[inline(always)]
-    unsafe fn gather_strip<V: Vectors<T>, const R: usize, const J: usize, const WHOLE: isize>(
+    unsafe fn gather_strip<V: Vectors<T>, const R: usize, const J: usize>(
         &self,
         v: V,
         centres: [*const T; J],
-        (low, high): (isize, isize),
-        step: usize,
+        span: &Span,
+        plan: &Plan,
         first: usize,
     ) -> [V::V; R] {
         // One sum a field: a single one would wait for each multiply-add to finish.
         let mut sums = [[v.splat(T::ZERO); R]; J];
-        let (low, high) = if WHOLE > 0 { (-WHOLE, WHOLE) } else { (low, high) };
-        for t in low..=high {
-            let offset = t * step as isize;
+        for t in span.low..=span.high {
+            let offset = t * plan.step() as isize;
             let taps = ((t + self.radius as isize) as usize) * self.fields + first;
             for j in 0..J {
                 // SAFETY: `t` is within the radius; the samples by the caller's promise.
@@ -127,59 +191,53 @@ impl<T: Real> Mixture<T> {
     ) {
         plan.check(origin, source.len());
         (0..self.fields).for_each(|j| out.check(start(j), plan));
-        for_strips!(plan, |o, element, span| {
-            let taps = (span.low, span.high);
+        for_strips!(plan, R == 1, |o, element, span, STRIPS| {
             let centre = source.as_ptr().wrapping_add(origin).wrapping_offset(element);
             for first in (0..self.fields).step_by(PASS) {
-                let to = |j: usize| start(first + j);
-                // SAFETY: as in `gather`.
-                unsafe {
-                    match (self.fields - first).min(PASS) {
-                        1 => self.fan_strip::<V, R, 1, 0>(v, centre, taps, plan.step(), first, o, to, out),
-                        2 => self.fan_strip::<V, R, 2, 0>(v, centre, taps, plan.step(), first, o, to, out),
-                        3 => match span.whole {
-                            3 => self.fan_strip::<V, R, 3, 3>(v, centre, taps, plan.step(), first, o, to, out),
-                            5 => self.fan_strip::<V, R, 3, 5>(v, centre, taps, plan.step(), first, o, to, out),
-                            _ => self.fan_strip::<V, R, 3, 0>(v, centre, taps, plan.step(), first, o, to, out),
-                        },
-                        _ => self.fan_strip::<V, R, PASS, 0>(v, centre, taps, plan.step(), first, o, to, out),
-                    }
+                macro_rules! strips {
+                    ($J:expr) => {{
+                        // SAFETY: as in `gather`.
+                        let sums = unsafe { self.fan_strips::<V, R, STRIPS, $J>(v, centre, span, plan, first) };
+                        for (j, s) in (0..$J).flat_map(|j| (0..STRIPS).map(move |s| (j, s))) {
+                            // SAFETY: as in `gather`.
+                            unsafe { out.store(v, start(first + j), o + s * plan.advance(), &sums[j][s]) };
+                        }
+                    }};
+                }
+                match (self.fields - first).min(PASS) {
+                    1 => strips!(1),
+                    2 => strips!(2),
+                    3 => strips!(3),
+                    _ => strips!(PASS),
                 }
             }
         });
     }
 
     #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn fan_strip<V: Vectors<T>, const R: usize, const J: usize, const WHOLE: isize>(
+    unsafe fn fan_strips<V: Vectors<T>, const R: usize, const S: usize, const J: usize>(
         &self,
         v: V,
         centre: *const T,
-        (low, high): (isize, isize),
-        step: usize,
+        span: &Span,
+        plan: &Plan,
         first: usize,
-        o: usize,
-        start: impl Fn(usize) -> usize,
-        out: &Strips<'_, T, false>,
-    ) {
-        let mut sums = [[v.splat(T::ZERO); R]; J];
-        let (low, high) = if WHOLE > 0 { (-WHOLE, WHOLE) } else { (low, high) };
-        for t in low..=high {
-            let at = centre.wrapping_offset(t * step as isize);
+    ) -> [[[V::V; R]; S]; J] {
+        let mut sums = [[[v.splat(T::ZERO); R]; S]; J];
+        for t in span.low..=span.high {
+            let at = centre.wrapping_offset(t * plan.step() as isize);
             let taps = ((t + self.radius as isize) as usize) * self.fields + first;
-            for r in 0..R {
-                // SAFETY: as in `gather_strip`.
-                unsafe {
-                    let sample = v.load(at.wrapping_add(r * V::LANES));
-                    for j in 0..J {
-                        sums[j][r] = v.mul_add(sample, v.splat(*self.taps.get_unchecked(taps + j)), sums[j][r]);
+            // SAFETY: as in `gather_strip`.
+            unsafe {
+                let taps: [V::V; J] = std::array::from_fn(|j| v.splat(*self.taps.get_unchecked(taps + j)));
+                for s in 0..S {
+                    for r in 0..R {
+                        let sample = v.load(at.wrapping_add(s * plan.advance() + r * V::LANES));
+                        (0..J).for_each(|j| sums[j][s][r] = v.mul_add(sample, taps[j], sums[j][s][r]));
                     }
                 }
             }
         }
-        for j in 0..J {
-            // SAFETY: checked by `fan`.
-            unsafe { out.store(v, start(j), o, &sums[j]) };
-        }
+        sums
     }
 }

@@ -24,8 +24,8 @@ use crate::simd::Vectors;
 /// fit the sixteen registers of AVX2; more would spill. Even, so that each pass begins with an even order.
 const PASS: usize = 4;
 
-/// A strip of `R` registers for each of `J` orders.
-type Sums<V, const R: usize, const J: usize> = [[V; R]; J];
+/// `S` strips of `R` registers for each of `J` orders.
+type Sums<V, const R: usize, const S: usize, const J: usize> = [[[V; R]; S]; J];
 
 /// The folded taps of one axis, orders 0 … N.
 #[derive(Debug, Clone)]
@@ -104,19 +104,29 @@ impl<T: Real> Bank<T> {
             for first in (0..orders(j)).step_by(PASS) {
                 macro_rules! pass {
                     ($J:literal, $K:literal) => {
-                        for_strips!(plan, |o, element, span| {
+                        for_strips!(plan, R == 1, |o, element, span, STRIPS| {
                             let at = |origin: usize| source.as_ptr().wrapping_add(origin).wrapping_offset(element);
                             // SAFETY: the lines have been checked with their margins, and `span` leaves out all
                             // taps that would read beyond them; the outputs have been checked too.
                             unsafe {
                                 let centres = [at(origin(j)), at(next)];
+                                macro_rules! strip {
+                                    ($WHOLE:literal) => {
+                                        self.analyse_strip::<V, R, STRIPS, $J, $K, $WHOLE>(
+                                            v, centres, span, plan, first,
+                                        )
+                                    };
+                                }
                                 let (sums, more) = match span.whole {
-                                    3 => self.analyse_strip::<V, R, $J, $K, 3>(v, centres, span, plan.step(), first),
-                                    5 => self.analyse_strip::<V, R, $J, $K, 5>(v, centres, span, plan.step(), first),
-                                    _ => self.analyse_strip::<V, R, $J, $K, 0>(v, centres, span, plan.step(), first),
+                                    3 => strip!(3),
+                                    5 => strip!(5),
+                                    _ => strip!(0),
                                 };
-                                (0..$J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n]));
-                                (0..$K).for_each(|n| out.store(v, start(n, j + 1), o, &more[n]));
+                                for s in 0..STRIPS {
+                                    let o = o + s * plan.advance();
+                                    (0..$J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n][s]));
+                                    (0..$K).for_each(|n| out.store(v, start(n, j + 1), o, &more[n][s]));
+                                }
                             }
                         })
                     };
@@ -136,28 +146,38 @@ impl<T: Real> Bank<T> {
     /// `J` orders of one field and `K ≤ J` of another. `WHOLE`: what the span's `whole` is, or 0 where it may be
     /// anything.
     #[inline(always)]
-    unsafe fn analyse_strip<V: Vectors<T>, const R: usize, const J: usize, const K: usize, const WHOLE: usize>(
+    unsafe fn analyse_strip<
+        V: Vectors<T>,
+        const R: usize,
+        const S: usize,
+        const J: usize,
+        const K: usize,
+        const WHOLE: usize,
+    >(
         &self,
         v: V,
         centres: [*const T; 2],
         span: &Span,
-        step: usize,
+        plan: &Plan,
         first: usize,
-    ) -> (Sums<V::V, R, J>, Sums<V::V, R, K>) {
-        let mut sums = [[v.splat(T::ZERO); R]; J];
-        let mut more = [[v.splat(T::ZERO); R]; K];
+    ) -> (Sums<V::V, R, S, J>, Sums<V::V, R, S, K>) {
+        let (step, advance) = (plan.step(), plan.advance());
+        let mut sums = [[[v.splat(T::ZERO); R]; S]; J];
+        let mut more = [[[v.splat(T::ZERO); R]; S]; K];
         // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
         unsafe {
-            let load = |field: usize, offset: usize, r: usize| {
-                v.load(centres[field].wrapping_add(offset).wrapping_add(r * V::LANES))
+            let load = |field: usize, offset: usize, s: usize, r: usize| {
+                v.load(centres[field].wrapping_add(offset).wrapping_add(s * advance + r * V::LANES))
             };
             let mut taps = self.side(true, 0, first);
             if WHOLE > 0 || span.centre {
                 let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
-                for r in 0..R {
-                    single::<T, V, R, J, 2>(v, &mut sums, r, load(0, 0, r), &tap);
-                    if K > 0 {
-                        single::<T, V, R, K, 2>(v, &mut more, r, load(1, 0, r), &tap);
+                for s in 0..S {
+                    for r in 0..R {
+                        single::<T, V, R, S, J, 2>(v, &mut sums, [s, r], load(0, 0, s, r), &tap);
+                        if K > 0 {
+                            single::<T, V, R, S, K, 2>(v, &mut more, [s, r], load(1, 0, s, r), &tap);
+                        }
                     }
                 }
             }
@@ -166,10 +186,13 @@ impl<T: Real> Bank<T> {
                 taps = taps.wrapping_add(self.orders);
                 (after, before) = (after + step, before.wrapping_sub(step));
                 let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
-                for r in 0..R {
-                    folded::<T, V, R, J>(v, &mut sums, r, load(0, after, r), load(0, before, r), &tap);
-                    if K > 0 {
-                        folded::<T, V, R, K>(v, &mut more, r, load(1, after, r), load(1, before, r), &tap);
+                for s in 0..S {
+                    for r in 0..R {
+                        let at = |field| (load(field, after, s, r), load(field, before, s, r));
+                        folded::<T, V, R, S, J>(v, &mut sums, [s, r], at(0), &tap);
+                        if K > 0 {
+                            folded::<T, V, R, S, K>(v, &mut more, [s, r], at(1), &tap);
+                        }
                     }
                 }
             }
@@ -181,10 +204,12 @@ impl<T: Real> Bank<T> {
             let (mut taps, mut at) = (self.side(span.after, from, first), step.wrapping_mul(from));
             for _ in from..to {
                 let tap: [V::V; J] = std::array::from_fn(|n| v.splat(*taps.add(n)));
-                for r in 0..R {
-                    single::<T, V, R, J, 1>(v, &mut sums, r, load(0, at, r), &tap);
-                    if K > 0 {
-                        single::<T, V, R, K, 1>(v, &mut more, r, load(1, at, r), &tap);
+                for s in 0..S {
+                    for r in 0..R {
+                        single::<T, V, R, S, J, 1>(v, &mut sums, [s, r], load(0, at, s, r), &tap);
+                        if K > 0 {
+                            single::<T, V, R, S, K, 1>(v, &mut more, [s, r], load(1, at, s, r), &tap);
+                        }
                     }
                 }
                 (taps, at) = (taps.wrapping_add(self.orders), at.wrapping_add(step));
@@ -324,36 +349,35 @@ impl<T: Real> Bank<T> {
 
 /// Adds `sample · tap` to the sums of every `STEP`-th order.
 #[inline(always)]
-fn single<T: Real, V: Vectors<T>, const R: usize, const J: usize, const STEP: usize>(
+fn single<T: Real, V: Vectors<T>, const R: usize, const S: usize, const J: usize, const STEP: usize>(
     v: V,
-    sums: &mut [[V::V; R]; J],
-    r: usize,
+    sums: &mut Sums<V::V, R, S, J>,
+    [s, r]: [usize; 2],
     sample: V::V,
     taps: &[V::V],
 ) {
     for n in (0..J).step_by(STEP) {
-        sums[n][r] = v.mul_add(sample, taps[n], sums[n][r]);
+        sums[n][s][r] = v.mul_add(sample, taps[n], sums[n][s][r]);
     }
 }
 
 /// Adds what two samples at equal distance from the centre give.
 #[inline(always)]
-fn folded<T: Real, V: Vectors<T>, const R: usize, const J: usize>(
+fn folded<T: Real, V: Vectors<T>, const R: usize, const S: usize, const J: usize>(
     v: V,
-    sums: &mut [[V::V; R]; J],
-    r: usize,
-    after: V::V,
-    before: V::V,
+    sums: &mut Sums<V::V, R, S, J>,
+    [s, r]: [usize; 2],
+    (after, before): (V::V, V::V),
     taps: &[V::V],
 ) {
     let even = v.add(after, before);
     for n in (0..J).step_by(2) {
-        sums[n][r] = v.mul_add(even, taps[n], sums[n][r]);
+        sums[n][s][r] = v.mul_add(even, taps[n], sums[n][s][r]);
     }
     if J > 1 {
         let odd = v.sub(after, before);
         for n in (1..J).step_by(2) {
-            sums[n][r] = v.mul_add(odd, taps[n], sums[n][r]);
+            sums[n][s][r] = v.mul_add(odd, taps[n], sums[n][s][r]);
         }
     }
 }

@@ -171,6 +171,12 @@ impl Plan {
         self.step
     }
 
+    /// Outputs, and elements, from strip to strip of a run.
+    #[inline(always)]
+    pub(super) fn advance(&self) -> usize {
+        self.advance
+    }
+
     /// First output of the last strip, or nothing where there are no outputs.
     #[inline(always)]
     pub(super) fn last(&self) -> Option<usize> {
@@ -198,7 +204,37 @@ impl Plan {
 /// For every strip of `$plan`: the first output `$output`, the element `$element` under its centre tap, and its
 /// taps `$span`. A macro, because the body must become part of the function that carries the target
 /// features, which a closure need not.
+///
+/// With `$pairs`, two strips of a run at a time where there are two: `$STRIPS` is 2 then and 1 for what is left, a constant.
 macro_rules! for_strips {
+    ($plan:expr, $pairs:expr, |$output:ident, $element:ident, $span:ident, $STRIPS:ident| $body:expr) => {{
+        let (rows, runs, advance) = $plan.parts();
+        for row in 0..rows.count {
+            for run in runs {
+                let mut $output = run.output + row * rows.outputs;
+                let mut $element = run.element + (row * rows.samples) as isize;
+                let $span = &run.span;
+                let mut left = run.strips;
+                while $pairs && left >= 2 {
+                    {
+                        const $STRIPS: usize = 2;
+                        $body;
+                    }
+                    $output += 2 * advance;
+                    $element += 2 * advance as isize;
+                    left -= 2;
+                }
+                for _ in 0..left {
+                    {
+                        const $STRIPS: usize = 1;
+                        $body;
+                    }
+                    $output += advance;
+                    $element += advance as isize;
+                }
+            }
+        }
+    }};
     ($plan:expr, |$output:ident, $element:ident, $span:ident| $body:expr) => {{
         let (rows, runs, advance) = $plan.parts();
         for row in 0..rows.count {

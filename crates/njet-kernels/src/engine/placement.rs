@@ -10,6 +10,7 @@
 
 use super::fir::Bank;
 use super::line::Line;
+use crate::simd::STRIP;
 use crate::{Axis, Real, Taps};
 use std::ops::Range;
 
@@ -86,7 +87,7 @@ impl Placement {
     #[inline(always)]
     pub(super) fn lay<T: Real>(&self, samples: &[T], slots: &mut [T]) {
         if self.spread == 1 {
-            slots.copy_from_slice(samples);
+            copy(samples, slots);
         } else {
             slots.fill(T::ZERO);
             for (slot, &sample) in slots.iter_mut().step_by(self.spread).zip(samples) {
@@ -94,6 +95,16 @@ impl Placement {
             }
         }
     }
+}
+
+/// `copy_from_slice` for rows of an image, which are short: a call of `memcpy` takes longer than the copying.
+#[inline(always)]
+fn copy<T: Real>(from: &[T], to: &mut [T]) {
+    assert_eq!(from.len(), to.len());
+    let (strips, rest) = from.as_chunks::<STRIP>();
+    let (strips_to, rest_to) = to.as_chunks_mut::<STRIP>();
+    strips.iter().zip(strips_to).for_each(|(from, to)| *to = *from);
+    rest.iter().zip(rest_to).for_each(|(from, to)| *to = *from);
 }
 
 /// The filters of a layer in one direction.

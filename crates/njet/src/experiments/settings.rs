@@ -81,13 +81,18 @@ impl Settings<'_> {
     }
 
     fn transfer(mut self) -> Vec<Setting> {
-        for layer in [LayerKind::Njet, LayerKind::Conv] {
-            self.add(layer.name(), layer.name(), |model| {
-                model.layer = layer;
-                // Without strides and pooling nothing counts in pixels but σ.
-                model.subsampling = Some(Subsampling::None);
-            });
-        }
+        // Without strides and pooling nothing counts in pixels but σ. At half the scale the first σ is about half a pixel,
+        // where the Gaussian's samples are no longer the Gaussian: filters averaged over the pixel are compared with them.
+        let none = |model: &mut ModelConfig| model.subsampling = Some(Subsampling::None);
+        self.add("njet", "njet", none);
+        self.add("njet, integrated", "njet, filters integrated over the pixel", |model| {
+            none(model);
+            model.discretisation = Discretisation::Integrated;
+        });
+        self.add("conv", "conv", |model| {
+            none(model);
+            model.layer = LayerKind::Conv;
+        });
         self.list
     }
 

@@ -142,11 +142,11 @@ fn starts(rows: &[Row]) -> Vec<Verdict> {
 }
 
 fn transfer(rows: &[Row]) -> Vec<Verdict> {
-    let find = |layer, treatment| rows.iter().find(|row| row.model.layer == layer && row.treatment == Some(treatment));
     let mut verdicts = Vec::new();
     for scale in SCALES {
-        let mut judge = |layer, treatment, what: &str, bound: f64, small: bool| {
-            let Some(row) = find(layer, treatment) else { return };
+        let mut judge = |group: &str, treatment, what: &str, bound: f64, small: bool| {
+            let found = rows.iter().find(|row| row.group == group && row.treatment == Some(treatment));
+            let Some(row) = found else { return };
             let Some(at) = row.at_scale.iter().find(|at| at.scale == scale) else { return };
             let loss = row.accuracy.mean() - at.accuracy.mean();
             let holds = if small { loss <= bound } else { loss >= bound };
@@ -157,9 +157,10 @@ fn transfer(rows: &[Row]) -> Vec<Verdict> {
                 format!("{} at 1×, {} at {scale}×: {}", percent(&row.accuracy), percent(&at.accuracy), points(-loss)),
             ));
         };
-        judge(LayerKind::Njet, Treatment::Rescaled, "σ rescaled", SMALL_LOSS, true);
-        judge(LayerKind::Njet, Treatment::LeftAlone, "σ left alone", LARGE_LOSS, false);
-        judge(LayerKind::Conv, Treatment::LeftAlone, "the twin of plain convolutions", LARGE_LOSS, false);
+        judge("njet", Treatment::Rescaled, "σ rescaled", SMALL_LOSS, true);
+        judge("njet, integrated", Treatment::Rescaled, "σ rescaled, filters integrated,", SMALL_LOSS, true);
+        judge("njet", Treatment::LeftAlone, "σ left alone", LARGE_LOSS, false);
+        judge("conv", Treatment::LeftAlone, "the twin of plain convolutions", LARGE_LOSS, false);
     }
     verdicts
 }

@@ -56,7 +56,8 @@ pub struct Backward<'a, T> {
     pub d_taps: Option<Taps<'a, T>>,
     /// Coefficients α, `[channels_out, channels_in / groups, B]`.
     pub alpha: &'a [T],
-    /// Input, `[batch, channels_in, height, width]`.
+    /// Input, `[batch, channels_in, height, width]`. It may be left empty where neither the gradient of α nor that of σ is
+    /// wanted: the others do not depend on it.
     pub x: &'a [T],
     /// Gradient of the loss by the output, `[batch, channels_out, height_out, width_out]`.
     pub grad_y: &'a [T],
@@ -114,8 +115,11 @@ impl Checker<'_> {
         self.length("d_taps.x", self.taps_shape(), tangents * x, d_taps.x.len())
     }
 
-    fn alpha_and_x<T>(&self, alpha: &[T], x: &[T]) -> Result<(), KernelError> {
-        self.length("alpha", "[channels_out, channels_in / groups, B]", self.geometry.alpha_len(), alpha.len())?;
+    fn alpha<T>(&self, alpha: &[T]) -> Result<(), KernelError> {
+        self.length("alpha", "[channels_out, channels_in / groups, B]", self.geometry.alpha_len(), alpha.len())
+    }
+
+    fn x<T>(&self, x: &[T]) -> Result<(), KernelError> {
         self.length("x", "[batch, channels_in, height, width]", self.geometry.input_len(), x.len())
     }
 }
@@ -124,7 +128,8 @@ impl<T: Real> Forward<'_, T> {
     pub(crate) fn check(&self, geometry: &Geometry) -> Result<(), KernelError> {
         let check = Checker { geometry, operation: "forward" };
         check.taps(["taps.y", "taps.x"], self.taps)?;
-        check.alpha_and_x(self.alpha, self.x)?;
+        check.alpha(self.alpha)?;
+        check.x(self.x)?;
         if let Some(bias) = self.bias {
             check.length("bias", "[channels_out]", geometry.channels_out(), bias.len())?;
         }
@@ -141,7 +146,10 @@ impl<T: Real> Backward<'_, T> {
             None if self.wanted.sigma => return Err(KernelError::NoTangents { operation: "backward" }),
             None => {}
         }
-        check.alpha_and_x(self.alpha, self.x)?;
+        check.alpha(self.alpha)?;
+        if !self.x.is_empty() || self.wanted.alpha || self.wanted.sigma {
+            check.x(self.x)?;
+        }
         check.length("grad_y", "[batch, channels_out, height_out, width_out]", geometry.output_len(), self.grad_y.len())
     }
 }

@@ -13,7 +13,7 @@
 //!   functions, then one matrix product mixes them (or, where that is cheaper, the product comes
 //!   first and the filters after; see [`LoopOrder`]).
 //!
-//! [`batch_norm`] and [`average_pool`] have what stands between such layers. [`peak`] measures what the machine could
+//! [`batch_norm`] and [`average_pool`] have what stands between such layers, [`bias`](mod@bias) what is added to them. [`peak`] measures what the machine could
 //! do at best.
 //!
 //! ```
@@ -38,6 +38,7 @@
 
 pub mod average_pool;
 pub mod batch_norm;
+pub mod bias;
 mod border;
 mod call;
 mod disjoint;

@@ -27,10 +27,12 @@ pub fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>) -> Result<
     let functions = basis(geometry, call.taps);
     let kernel = build_kernel(geometry, &functions, call.alpha);
     let mut grad_kernel = vec![0.0; kernel.len()];
-    let mut grad_x = vec![0.0; call.x.len()];
+    // Without the input its coefficients have no gradient, and none is asked for.
+    let x = |i: usize| call.x.get(i).map_or(0.0, |x| x.to_f64());
+    let mut grad_x = vec![0.0; geometry.input_len()];
     visit(geometry, |v| {
         let g = call.grad_y[v.y].to_f64();
-        grad_kernel[v.kernel] += g * call.x[v.x].to_f64();
+        grad_kernel[v.kernel] += g * x(v.x);
         grad_x[v.x] += g * kernel[v.kernel];
     });
     let wanted = call.wanted;

@@ -93,8 +93,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         .flat_map(|images| (0..geometry.groups).map(move |channel| (images.clone(), channel)))
         .collect();
     let wanted = call.wanted;
-    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
-    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
+    let mut filling = Filling::new(if wanted.x { geometry.input_len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { geometry.input_len() } else { 0 });
     let partials: Vec<Partial> = tasks
         .into_par_iter()
         .map(|(images, channel)| T::with_workspace(|workspace| pass.run(images, channel, &grad_x, workspace)))
@@ -107,7 +107,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
     }
     Gradients {
         // SAFETY: the tasks cover every channel of every image, each synthesis writes all of its plane.
-        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
+        x: wanted.x.then(|| unsafe { filling.finish(geometry.input_len()) }),
         alpha: wanted.alpha.then(|| alpha.into_iter().map(T::from_f64).collect()),
         bias: None,
         sigma: wanted.sigma.then(|| sigma.finish()),

@@ -152,8 +152,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         .collect();
 
     let wanted = call.wanted;
-    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
-    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
+    let mut filling = Filling::new(if wanted.x { geometry.input_len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { geometry.input_len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
         .map(|(images, group, channels)| {
@@ -166,7 +166,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         .collect();
     Gradients {
         // SAFETY: the tasks cover every channel of every image, each synthesis writes all of its plane.
-        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
+        x: wanted.x.then(|| unsafe { filling.finish(geometry.input_len()) }),
         alpha: wanted.alpha.then(|| sum_alpha(geometry, &partials)),
         bias: None,
         sigma: wanted.sigma.then(|| {
@@ -274,15 +274,15 @@ impl<T: Real> BackwardPass<'_, T> {
                     let (filters, adjoint) = (self.forward.set(set), self.adjoint.set(set));
                     for (m, image) in tile.clone().enumerate() {
                         let stages = &mut workspace.stages;
-                        let plane = input_plane(geometry, call.x, image, group, c);
+                        let plane = || input_plane(geometry, call.x, image, group, c);
                         let first = (c - block.start) * basis;
                         if wanted.alpha {
                             let planes = Planes { start: first * STRIP, pitch: STRIP };
                             let out = &mut panel[m * strips * pitch..][..strips * pitch];
                             let responses = Responses { out, planes, strip_pitch: pitch };
-                            stages.analyse(isa, filters, plane, 0..geometry.y.output, responses);
+                            stages.analyse(isa, filters, plane(), 0..geometry.y.output, responses);
                         } else if wanted.sigma {
-                            stages.analyse_x(isa, filters, plane);
+                            stages.analyse_x(isa, filters, plane());
                         }
                         if need_planes {
                             let planes = Planes { start: STRIP + first * (pixels + STRIP), pitch: pixels + STRIP };

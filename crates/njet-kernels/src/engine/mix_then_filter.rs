@@ -134,8 +134,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         .flat_map(|images| (0..geometry.groups).map(move |group| (images.clone(), group)))
         .collect();
     let wanted = call.wanted;
-    let mut filling = Filling::new(if wanted.x { call.x.len() } else { 0 });
-    let grad_x = filling.parts(if wanted.x { call.x.len() } else { 0 });
+    let mut filling = Filling::new(if wanted.x { geometry.input_len() } else { 0 });
+    let grad_x = filling.parts(if wanted.x { geometry.input_len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
         .map(|(images, group)| {
@@ -161,7 +161,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
     }
     Gradients {
         // SAFETY: the tasks cover every image and group, and the first block's product writes all channels.
-        x: wanted.x.then(|| unsafe { filling.finish(call.x.len()) }),
+        x: wanted.x.then(|| unsafe { filling.finish(geometry.input_len()) }),
         alpha: wanted.alpha.then_some(grad_alpha),
         bias: None,
         sigma: wanted.sigma.then(|| sigma.finish()),

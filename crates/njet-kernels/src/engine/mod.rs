@@ -32,8 +32,7 @@ pub use band_limited::{DEFAULT_BAND_TOLERANCE, band_step, band_step_backward};
 pub use cost::LoopOrder;
 pub(crate) use workspace::Workspace;
 
-use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Sharing, Taps};
-use rayon::prelude::*;
+use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Sharing, Taps, bias};
 
 /// How to run a pass. The default chooses by counting operations.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -141,7 +140,8 @@ pub(crate) fn run_backward<T: Real>(
         Some(gradients) => gradients?,
         None => run_ordinary_backward(geometry, call, options)?,
     };
-    gradients.bias = call.wanted.bias.then(|| by_bias(geometry, call.grad_y));
+    let by_bias = || bias::gradient(call.grad_y, geometry.channels_out(), geometry.pixels_out());
+    gradients.bias = call.wanted.bias.then(by_bias);
     Ok(gradients)
 }
 
@@ -158,17 +158,6 @@ fn run_ordinary_backward<T: Real>(
         Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::backward(geometry, call, options.isa),
         Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::backward(geometry, call, options.isa),
     })
-}
-
-fn by_bias<T: Real>(geometry: &Geometry, grad_y: &[T]) -> Vec<T> {
-    let (channels, pixels) = (geometry.channels_out(), geometry.pixels_out());
-    (0..channels)
-        .into_par_iter()
-        .map(|o| {
-            let plane = |n| &grad_y[(n * channels + o) * pixels..][..pixels];
-            T::from_f64((0..geometry.batch).flat_map(plane).map(|g| g.to_f64()).sum())
-        })
-        .collect()
 }
 
 /// Elements of a block of responses where the product adds blocks up in memory: 2 MiB of f32, 512 rows with a

@@ -137,7 +137,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
     let (inputs, outputs, wanted) = (geometry.group_in, geometry.group_out, call.wanted);
     let transposed: Vec<_> =
         groups(geometry, call.alpha).map(|a| Tiles::pack(inputs, outputs, |c, o| a[o * inputs + c])).collect();
-    let x_len = if wanted.x { call.x.len() } else { 0 };
+    let x_len = if wanted.x { geometry.input_len() } else { 0 };
     let mut filling = Filling::new(x_len);
     let grad_x = filling.parts(x_len);
     let tiles = tiles(geometry);

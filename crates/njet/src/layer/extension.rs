@@ -13,7 +13,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
 use njet_kernels::engine::{self, Options};
-use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted};
+use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted, bias};
 use std::borrow::Cow;
 
 /// A backend with an N-jet convolution of its own.
@@ -157,8 +157,8 @@ fn transposed<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTe
         taps: taps.taps(),
         d_taps: None,
         alpha: T::slice(&alpha),
-        // Not read where only its own gradient is wanted.
-        x: &vec![T::ZERO; geometry.input_len()],
+        // Its own gradient does not depend on it.
+        x: &[],
         grad_y: T::slice(&x),
         wanted: Wanted { x: true, alpha: false, bias: false, sigma: false },
     };
@@ -166,10 +166,7 @@ fn transposed<T: Float>(x: &FlexTensor, alpha: &FlexTensor, bias: Option<&FlexTe
         .unwrap_or_else(|error| panic!("transposed N-jet layer: {error}"));
     let mut y = gradients.x.expect("it was wanted");
     if let Some(bias) = &bias {
-        let pixels = call.size[0] * call.size[1];
-        for (plane, &bias) in y.chunks_exact_mut(pixels).zip(T::slice(bias).iter().cycle()) {
-            plane.iter_mut().for_each(|y| *y += bias);
-        }
+        bias::add(&mut y, T::slice(bias), call.size[0] * call.size[1]);
     }
     FlexTensor::from_data(TensorData::new(y, [x.shape()[0], geometry.channels_in(), call.size[0], call.size[1]]))
 }
@@ -200,14 +197,8 @@ fn transposed_backward<T: Float>(
         wanted: Wanted { x: false, bias: false, ..wanted },
     };
     let gradients = engine::backward(geometry, &arguments, options(call)).unwrap_or_else(|error| fail(error));
-    let by_bias = wanted.bias.then(|| {
-        let (channels, pixels) = (geometry.channels_in(), call.size[0] * call.size[1]);
-        let mut sums = vec![0.0; channels];
-        for (plane, channel) in T::slice(&grad_y).chunks_exact(pixels).zip((0..channels).cycle()) {
-            sums[channel] += plane.iter().map(|g| g.to_f64()).sum::<f64>();
-        }
-        cast::<T>(&sums)
-    });
+    let by_bias =
+        wanted.bias.then(|| bias::gradient(T::slice(&grad_y), geometry.channels_in(), call.size[0] * call.size[1]));
     let like = |values: Vec<T>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
     let vector = |values: Vec<T>| {
         let len = values.len();

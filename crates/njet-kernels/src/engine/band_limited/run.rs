@@ -72,7 +72,7 @@ impl<'a, T: Real> Run<'a, T> {
         Taps { y: &self.taps_y, x: &self.taps_x }
     }
 
-    /// The planes of the input at its samples.
+    /// The planes of the input at its samples; none where there are none.
     fn spread(&self, x: &[T]) -> Vec<T> {
         let [samples, whole] = self.input_planes();
         planes(self.options.isa, &Interpolation::adjoint(matrices(&self.pixels), samples, whole), x, |_| T::ZERO)

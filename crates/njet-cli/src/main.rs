@@ -5,6 +5,7 @@ mod commands;
 #[cfg(feature = "dashboard")]
 mod dashboard;
 mod device;
+mod picture;
 mod progress;
 mod table;
 
@@ -37,6 +38,8 @@ enum Command {
     Data(commands::data::Data),
     /// Decide a claim of the project by runs: a table with mean and deviation, and a verdict
     Reproduce(commands::reproduce::Reproduce),
+    /// Make the derivative maps of an image at given scales, and find its blobs with theirs
+    Jet(commands::jet::Jet),
     /// Measure the speed of layers and networks on this machine
     Bench(Box<commands::bench::Bench>),
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Transfer(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Reproduce(command) => command.run(),
+        Command::Jet(command) => command.run(),
         Command::Bench(command) => command.run(),
     };
     match result {

@@ -22,6 +22,7 @@
 //! - [`models`]: architectures built from it, each with a twin of plain convolutions.
 //! - [`data`]: image sets, splits, augmentation.
 //! - [`training`]: the training loop, checkpoints, run directories.
+//! - [`scale_space`]: derivative maps of an image, and blobs with their scales.
 //! - [`experiments`]: the claims of the project, and the runs that decide them.
 
 #[cfg(feature = "flex")]
@@ -30,6 +31,7 @@ pub mod data;
 pub mod experiments;
 pub mod layer;
 pub mod models;
+pub mod scale_space;
 pub mod training;
 
 pub use layer::{
@@ -37,3 +39,12 @@ pub use layer::{
     PaddingMode, SigmaBounds, SigmaSharing, Stride,
 };
 pub use njet_basis::Discretisation;
+
+/// The examples of the pages about Burn and PyTorch, compiled and run.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../docs/burn.md")]
+    struct Burn;
+    #[doc = include_str!("../../../docs/pytorch.md")]
+    struct Pytorch;
+}

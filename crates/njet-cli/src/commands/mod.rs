@@ -4,6 +4,7 @@ pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod inspect;
+pub mod jet;
 pub mod predict;
 pub mod report;
 pub mod reproduce;

@@ -292,7 +292,7 @@ fn bounds(text: &str) -> Result<SigmaBounds, String> {
     Ok(SigmaBounds { min, max })
 }
 
-fn padding_mode(name: &str) -> Result<PaddingMode, String> {
+pub(super) fn padding_mode(name: &str) -> Result<PaddingMode, String> {
     use serde::de::IntoDeserializer;
     use serde::de::value::{Error, StrDeserializer};
     let name: StrDeserializer<'_, Error> = name.into_deserializer();

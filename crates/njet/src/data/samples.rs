@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::{DataError, ImageFiles, ImageSet, summary};
 
+/// Luminance of red, green and blue (ITU-R BT.709), as in the `image` crate.
+const LUMINANCE: [f32; 3] = [0.2126, 0.7152, 0.0722];
+
 /// One image.
 ///
 /// # Shapes
@@ -28,6 +31,16 @@ impl Image<'_> {
     pub fn plane(&self, channel: usize) -> &[u8] {
         let pixels = self.height * self.width;
         &self.pixels[channel.min(self.channels - 1) * pixels..][..pixels]
+    }
+
+    /// The luminance of every pixel, `[height, width]`, 0 black … 255 white; of a grey image its own values.
+    pub fn luminance(&self) -> Vec<f32> {
+        if self.channels == 1 {
+            return self.pixels.iter().map(|&value| f32::from(value)).collect();
+        }
+        let [red, green, blue] = [0, 1, 2].map(|channel| self.plane(channel));
+        let pixel = |i: usize| [red[i], green[i], blue[i]].into_iter().zip(LUMINANCE);
+        (0..red.len()).map(|i| pixel(i).map(|(value, weight)| f32::from(value) * weight).sum()).collect()
     }
 }
 

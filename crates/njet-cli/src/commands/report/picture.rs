@@ -1,35 +1,14 @@
 //! Pictures inside the page: PNG in data URIs.
 
+pub use crate::picture::Pixels;
+use crate::picture::png;
 use anyhow::Result;
 use njet::data::{Batch, Normalisation, Samples, batch_random, resample};
 use njet::training::View;
 
-/// Pixels of a picture, row-major.
-#[derive(Debug, Clone, Copy)]
-pub enum Pixels<'a> {
-    /// One byte a pixel, black to white.
-    Grey(&'a [u8]),
-    /// Red, green, blue.
-    Rgb(&'a [u8]),
-    /// Red, green, blue, opacity.
-    Rgba(&'a [u8]),
-}
-
 /// A `data:` URI of a picture `width` pixels wide.
 pub fn data_uri(pixels: Pixels<'_>, width: usize) -> String {
-    let (colour, bytes, channels) = match pixels {
-        Pixels::Grey(bytes) => (png::ColorType::Grayscale, bytes, 1),
-        Pixels::Rgb(bytes) => (png::ColorType::Rgb, bytes, 3),
-        Pixels::Rgba(bytes) => (png::ColorType::Rgba, bytes, 4),
-    };
-    let height = bytes.len() / (width * channels);
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
-    encoder.set_color(colour);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(bytes));
-    written.expect("bytes of that many pixels, into memory");
-    format!("data:image/png;base64,{}", base64(&file))
+    format!("data:image/png;base64,{}", base64(&png(pixels, width)))
 }
 
 /// Longest side of a picture of a test image: a larger one is made smaller.

@@ -4,12 +4,12 @@ PYTHON ?= python3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help check fmt lint test doc golden data
+.PHONY: help check fmt lint test examples doc golden data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: fmt lint test doc ## all of the next four: what CI runs
+check: fmt lint test examples doc ## all of the next five: what CI runs
 
 fmt: ## check the formatting (`cargo fmt --all` puts it right)
 	cargo fmt --all --check
@@ -19,6 +19,11 @@ lint: ## clippy on every target, warnings are errors
 
 test: ## all tests and documentation examples
 	cargo test --release --workspace --locked
+
+examples: ## run the example programs, a few seconds each
+	for name in layer_only custom_classifier custom_unet; do \
+		cargo run --release -p njet --locked --example $$name || exit 1; \
+	done
 
 doc: ## build the documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --locked

@@ -21,6 +21,7 @@
 //! - [`layer`]: the layer, its initialisation, its forward and backward passes.
 //! - [`models`]: architectures built from it, each with a twin of plain convolutions.
 //! - [`data`]: image sets, splits, augmentation.
+//! - [`segmentation`]: images with masks, and what it takes to learn a class for every pixel.
 //! - [`training`]: the training loop, checkpoints, run directories.
 //! - [`scale_space`]: derivative maps of an image, and blobs with their scales.
 //! - [`experiments`]: the claims of the project, and the runs that decide them.
@@ -32,6 +33,7 @@ pub mod experiments;
 pub mod layer;
 pub mod models;
 pub mod scale_space;
+pub mod segmentation;
 pub mod training;
 
 pub use layer::{

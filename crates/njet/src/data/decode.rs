@@ -60,6 +60,9 @@ pub enum Unusable {
     /// The format is known, but the rest does not follow it, or in a way that is not supported.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// The format can hold class indices, but this file does not.
+    #[error("not class indices but {0}")]
+    NotIndices(&'static str),
 }
 
 impl Serialize for Unusable {
@@ -70,10 +73,10 @@ impl Serialize for Unusable {
 
 /// An image, and what of the file was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Decoded {
-    pub(super) image: Image<'static>,
+pub(crate) struct Decoded {
+    pub(crate) image: Image<'static>,
     /// It has further frames.
-    pub(super) animated: bool,
+    pub(crate) animated: bool,
 }
 
 /// Reads an image file: PNG, JPEG, BMP, GIF, WebP or TIFF, whatever its name, of at most [`MOST_PIXELS`].
@@ -87,7 +90,16 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Image<'static>, DataError> {
     read(path, MOST_PIXELS).map(|decoded| decoded.image).map_err(failed)
 }
 
-pub(super) fn read(path: &Path, most_pixels: u64) -> Result<Decoded, Unusable> {
+/// [`read_image`] with another limit, and the reason alone where it fails.
+pub(crate) fn read(path: &Path, most_pixels: u64) -> Result<Decoded, Unusable> {
+    let bytes = bytes(path)?;
+    // Decoders are third-party code that is fed whatever files there are: their panic is one bad image.
+    catch_unwind(AssertUnwindSafe(|| decode(&bytes, most_pixels)))
+        .unwrap_or_else(|_| Err(Unusable::Damaged("the decoder gave up".to_owned())))
+}
+
+/// The bytes of a file that begins as an image.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, Unusable> {
     let refused = |error: std::io::Error| Unusable::Unreadable(error.to_string());
     // Before opening: opening a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(refused)?;
@@ -103,12 +115,11 @@ pub(super) fn read(path: &Path, most_pixels: u64) -> Result<Decoded, Unusable> {
         return Err(Unusable::TooManyBytes(metadata.len()));
     }
     file.take(MOST_BYTES).read_to_end(&mut bytes).map_err(refused)?;
-    // Decoders are third-party code that is fed whatever files there are: their panic is one bad image.
-    catch_unwind(AssertUnwindSafe(|| decode(&bytes, most_pixels)))
-        .unwrap_or_else(|_| Err(Unusable::Damaged("the decoder gave up".to_owned())))
+    Ok(bytes)
 }
 
-fn format(bytes: &[u8]) -> Result<ImageFormat, Unusable> {
+/// The format that a file's first bytes tell.
+pub(crate) fn format(bytes: &[u8]) -> Result<ImageFormat, Unusable> {
     if bytes.is_empty() {
         return Err(Unusable::Empty);
     }

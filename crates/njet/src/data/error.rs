@@ -328,6 +328,125 @@ pub enum DataError {
         /// The environment variable that overrides the directory.
         variable: &'static str,
     },
+    /// A file cannot be used as a mask.
+    #[error("{path}: {reason}; a mask is a PNG or TIFF of class indices, in 8 or 16 bits of grey or as a palette")]
+    UnusableMask {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: Unusable,
+    },
+    /// An image has no mask.
+    #[error("{image}: no mask of the name {name} in {masks}; add the mask or remove the image")]
+    MissingMask {
+        /// The image.
+        image: PathBuf,
+        /// The name without its ending, which the mask must have.
+        name: String,
+        /// Where masks are looked for.
+        masks: PathBuf,
+    },
+    /// A mask has no image.
+    #[error("{mask}: no image of the name {name} in {images}; add the image or remove the mask")]
+    MaskWithoutImage {
+        /// The mask.
+        mask: PathBuf,
+        /// The name without its ending, which the image must have.
+        name: String,
+        /// Where images are looked for.
+        images: PathBuf,
+    },
+    /// Two files of a directory differ in their ending alone, so neither can be told to belong to a name.
+    #[error("{first} and {second} have one name: masks are found by the name without its ending; rename or remove one")]
+    SameName {
+        /// The first file.
+        first: PathBuf,
+        /// The second file.
+        second: PathBuf,
+    },
+    /// An image and its mask have different sizes.
+    #[error("{mask}: {mask_size} pixels (height×width), but its image {image} has {image_size}; give both one size")]
+    MaskSize {
+        /// The image.
+        image: PathBuf,
+        /// The size of the image.
+        image_size: String,
+        /// The mask.
+        mask: PathBuf,
+        /// The size of the mask.
+        mask_size: String,
+    },
+    /// A mask holds a number that is no class.
+    #[error(
+        "{path}: class {class} at row {row}, column {column}, but {known}; mend the mask (255 marks pixels to ignore)"
+    )]
+    ClassOutOfRange {
+        /// The mask.
+        path: PathBuf,
+        /// The number found.
+        class: u16,
+        /// Its row from 0.
+        row: usize,
+        /// Its column from 0.
+        column: usize,
+        /// Which classes there are, and why.
+        known: String,
+    },
+    /// A directory that should hold images and masks holds none.
+    #[error("{path}: no images; put PNG, JPEG, BMP, GIF, WebP or TIFF files there, and their masks into {masks}")]
+    NoScenes {
+        /// The directory.
+        path: PathBuf,
+        /// Where their masks belong.
+        masks: PathBuf,
+    },
+    /// A directory is not laid out as images and masks.
+    #[error(
+        "{directory}: no directory {missing}; images and masks are looked for in train/images, train/masks, val/images \
+         and val/masks (and test/images and test/masks, where there are any)"
+    )]
+    NoSegmentationFolder {
+        /// The directory of the set.
+        directory: PathBuf,
+        /// The part that is missing, relative to it.
+        missing: String,
+    },
+    /// There is nothing to tell apart.
+    #[error(
+        "{directory}: {reason}; at least two classes are needed, the background counted (255 marks pixels to ignore: \
+         where masks mark an object with 255, write its class instead)"
+    )]
+    TooFewClasses {
+        /// The directory of the set.
+        directory: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A file of class names cannot be used.
+    #[error("{path}: {reason}; give the name of one class a line, class 0 first")]
+    BadClassNames {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Scenes cannot be composed as they are asked for.
+    #[error("{source_text}: {reason}")]
+    Composition {
+        /// The source.
+        source_text: String,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The source of images with masks is neither the built-in one nor a directory.
+    #[error(
+        "{name:?} is neither `scenes`, the images with masks that are built in (scenes?canvas=128&seed=1 and so on), nor a \
+         directory; name one that holds train/images, train/masks, val/images and val/masks"
+    )]
+    UnknownScenes {
+        /// What was asked for.
+        name: String,
+    },
     /// The source is neither a known name nor a directory.
     #[error(
         "{name:?} is neither a known data set nor a directory; known: {}; or name a directory that holds the four IDX \
@@ -345,7 +464,7 @@ pub enum DataError {
 
 impl DataError {
     /// The error for a failed look-up, opening or reading of `path`.
-    pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
             io::ErrorKind::NotFound => Self::Missing { path },

@@ -45,14 +45,15 @@ pub struct ImageFiles {
 
 /// Memory for decoded images, shared by the parts of a set.
 #[derive(Debug)]
-pub(super) struct Memory(AtomicUsize);
+pub(crate) struct Memory(AtomicUsize);
 
 impl Memory {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    /// Takes so many bytes, if there are as many left.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok()
     }
 }

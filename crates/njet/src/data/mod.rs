@@ -25,10 +25,10 @@
 
 mod augment;
 mod cifar;
-mod decode;
+pub(crate) mod decode;
 mod error;
 mod feed;
-mod files;
+pub(crate) mod files;
 mod folder;
 mod idx;
 mod multi_size;

@@ -21,6 +21,8 @@ pub enum Stream {
     Weights,
     /// Sizes and places of the objects of a multi-size set.
     MultiSize,
+    /// The composed scenes of segmentation.
+    Scenes,
     /// Any other purpose, by a number of its own.
     Other(u32),
 }
@@ -35,6 +37,7 @@ impl Stream {
             Self::Augment => 4,
             Self::Weights => 5,
             Self::MultiSize => 6,
+            Self::Scenes => 7,
             Self::Other(number) => (1 << 32) | u64::from(number),
         }
     }
@@ -173,8 +176,15 @@ mod tests {
     #[test]
     fn streams_seeds_and_indices_differ() {
         let first = |seed, stream, index| Random::for_stream(seed, stream, index).next_u64();
-        let streams =
-            [Stream::Split, Stream::Limit, Stream::Shuffle, Stream::Augment, Stream::Weights, Stream::MultiSize];
+        let streams = [
+            Stream::Split,
+            Stream::Limit,
+            Stream::Shuffle,
+            Stream::Augment,
+            Stream::Weights,
+            Stream::MultiSize,
+            Stream::Scenes,
+        ];
         let mut seen: Vec<u64> = streams
             .into_iter()
             .chain([Stream::Other(0), Stream::Other(1)])
@@ -182,7 +192,7 @@ mod tests {
             .collect();
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen.len(), 8 * 20 * 20);
+        assert_eq!(seen.len(), 9 * 20 * 20);
     }
 
     #[test]

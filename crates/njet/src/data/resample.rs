@@ -5,6 +5,8 @@
 //! Pixels are areas: pixel i covers i … i + 1, so the corners of the image stay where they are. Beyond the border the
 //! image goes on as its mirror image; that way the mean is kept, exactly at whole factors and nearly at others.
 
+use std::ops::Range;
+
 /// The weights of one axis.
 #[derive(Debug, Clone, PartialEq)]
 struct Axis {
@@ -46,6 +48,21 @@ impl Axis {
 
     fn to(&self) -> usize {
         self.starts.len()
+    }
+
+    /// The results of a range alone, and the first pixel they read; `from` becomes the number of pixels from there on.
+    fn part(&self, results: Range<usize>) -> (usize, Self) {
+        let starts = &self.starts[results.clone()];
+        let first = starts.iter().map(|&(first, _)| first).min().unwrap_or(0);
+        let end = results.clone().map(|result| self.taps(result)).map(|(first, taps)| first + taps.len()).max();
+        let begin = starts.first().map_or(0, |&(_, begin)| begin);
+        let weights_end = self.starts.get(results.end).map_or(self.weights.len(), |&(_, begin)| begin);
+        let part = Self {
+            starts: starts.iter().map(|&(pixel, weight)| (pixel - first, weight - begin)).collect(),
+            weights: self.weights[begin..weights_end].to_vec(),
+            from: end.map_or(0, |end| end - first),
+        };
+        (first, part)
     }
 
     /// The first pixel that a result reads, and its weights.
@@ -113,6 +130,30 @@ impl Resampler {
     /// `[height, width]` of the result in pixels.
     pub fn to(&self) -> [usize; 2] {
         [self.y.to(), self.x.to()]
+    }
+
+    /// A rectangle of what [`plane`](Self::plane) gives, the same bits, without making the rest.
+    ///
+    /// # Shapes
+    ///
+    /// - plane: `from()`, row-major, of numbers or of bytes
+    /// - result: `[rows.len(), columns.len()]`, row-major
+    ///
+    /// # Panics
+    ///
+    /// If the plane does not hold `from()` samples, or the ranges are empty or go beyond `to()`.
+    pub fn window<T: Copy + Into<f32>>(&self, plane: &[T], rows: Range<usize>, columns: Range<usize>) -> Vec<f32> {
+        let [height, width] = self.from();
+        assert_eq!(plane.len(), height * width, "a plane of {height}×{width} is needed");
+        assert!(!rows.is_empty() && !columns.is_empty(), "an empty window");
+        let ((top, y), (left, x)) = (self.y.part(rows), self.x.part(columns));
+        let rows = plane[top * width..].chunks_exact(width).take(y.from);
+        let read: Vec<f32> = rows.flat_map(|row| &row[left..][..x.from]).map(|&v| v.into()).collect();
+        if self.from() == self.to() {
+            return read;
+        }
+        // In the order of the whole plane, so that sums round alike.
+        if self.y.to() <= height { x.rows(&y.columns(&read, x.from)) } else { y.columns(&x.rows(&read), x.to()) }
     }
 
     /// One plane at the new size.
@@ -275,6 +316,25 @@ mod tests {
             }
             let out = resample(&plane, [h, w], to);
             assert!(out.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6), "{to:?}");
+        }
+    }
+
+    /// Every window of a small plane, bit for bit, and one of a plane that keeps its size.
+    #[test]
+    fn a_window_is_cut_from_the_whole() {
+        let ([h, w], plane) = ([9, 14], noise(9 * 14));
+        for to in [[4, 5], [13, 5], [4, 20], [13, 20], [9, 14], [1, 1]] {
+            let resampler = Resampler::new([h, w], to);
+            let whole = resampler.plane(&plane);
+            for top in 0..to[0] {
+                for bottom in top + 1..=to[0] {
+                    for (left, right) in [(0, to[1]), (to[1] / 3, to[1] / 3 + 1), (to[1] / 2, to[1])] {
+                        let cut: Vec<f32> =
+                            (top..bottom).flat_map(|y| &whole[y * to[1] + left..y * to[1] + right]).copied().collect();
+                        assert_eq!(resampler.window(&plane, top..bottom, left..right), cut, "{to:?} {top}..{bottom}");
+                    }
+                }
+            }
         }
     }
 

@@ -81,7 +81,8 @@ fn checked_size([height, width]: [u32; 2], most: u64) -> Result<[usize; 2], Unus
 
 fn png(bytes: &[u8], most_pixels: u64) -> Result<Mask, Unusable> {
     let damaged = |error: png::DecodingError| Unusable::Damaged(error.to_string());
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    let limits = png::Limits { bytes: usize::try_from(most_pixels.saturating_mul(8)).unwrap_or(usize::MAX) };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     // As they are stored: no palette looked up, no bits spread.
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(damaged)?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::thread;
 
 use super::{ComposedScenes, Objects, Scene, SceneFiles};
 use crate::data::{DataError, Normalisation};
@@ -95,13 +96,9 @@ impl Scenes {
     ///
     /// As [`load`](Self::load).
     pub fn normalisation(&self) -> Result<Normalisation, DataError> {
-        let (mut mean, mut square) = (0.0, 0.0);
-        for i in 0..self.len() {
-            let [one, two] = self.moments(i)?;
-            (mean, square) = (mean + one, square + two);
-        }
-        let count = self.len().max(1) as f64;
-        let (mean, square) = (mean / count, square / count);
+        let moments = self.each(|i| self.moments(i))?;
+        let mean = |of: usize| moments.iter().map(|moments| moments[of]).sum::<f64>() / moments.len().max(1) as f64;
+        let (mean, square) = (mean(0), mean(1));
         let std = (square - mean * mean).max(0.0).sqrt();
         // A constant comes out as a hair above 0.
         Ok(Normalisation { mean: mean as f32, std: if std > 1e-6 { std as f32 } else { 1.0 } })
@@ -114,19 +111,19 @@ impl Scenes {
     /// As [`load`](Self::load).
     pub fn class_counts(&self, classes: usize) -> Result<Vec<u64>, DataError> {
         let mut sums = vec![0; classes];
-        for i in 0..self.len() {
-            let counts = self.counts(i)?;
+        for counts in self.counts()? {
             sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
         Ok(sums)
     }
 
-    pub(super) fn counts(&self, i: usize) -> Result<[u64; 256], DataError> {
-        match self {
+    /// [`Scene::class_counts`] of every scene.
+    pub(super) fn counts(&self) -> Result<Vec<[u64; 256]>, DataError> {
+        self.each(|i| match self {
             Self::Files(files) => Ok(*files.counts(i)),
             Self::Composed(scenes) => Ok(scenes.scene(i).class_counts()),
             Self::Memory(MemoryScenes(scenes)) => Ok(scenes[i].class_counts()),
-        }
+        })
     }
 
     fn moments(&self, i: usize) -> Result<[f64; 2], DataError> {
@@ -135,6 +132,26 @@ impl Scenes {
             Self::Composed(scenes) => Ok(moments(&scenes.scene(i).image)),
             Self::Memory(MemoryScenes(scenes)) => Ok(moments(&scenes[i].image)),
         }
+    }
+}
+
+impl Scenes {
+    /// Something of every scene, in their order, on all cores: composed scenes are made here if they are not yet.
+    fn each<T: Send>(&self, of: impl Fn(usize) -> Result<T, DataError> + Sync) -> Result<Vec<T>, DataError> {
+        let workers = thread::available_parallelism().map_or(1, usize::from);
+        let share = self.len().div_ceil(workers).max(1);
+        let of = &of;
+        thread::scope(|scope| {
+            let starts = (0..self.len()).step_by(share);
+            let work = |start: usize| scope.spawn(move || (start..(start + share).min(self.len())).map(of).collect());
+            let shares: Vec<_> = starts.map(work).collect();
+            let mut all = Vec::with_capacity(self.len());
+            for share in shares {
+                let share: Result<Vec<T>, DataError> = share.join().expect("reading a scene does not panic");
+                all.extend(share?);
+            }
+            Ok(all)
+        })
     }
 }
 

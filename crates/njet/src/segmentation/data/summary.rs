@@ -58,8 +58,7 @@ impl SegmentationSummary {
 impl ScenesSummary {
     fn of(scenes: &Scenes, classes: usize) -> Result<Self, DataError> {
         let (mut pixels, mut occurs, mut ignored) = (vec![0u64; classes], vec![0; classes], 0u64);
-        for i in 0..scenes.len() {
-            let counts = scenes.counts(i)?;
+        for counts in scenes.counts()? {
             ignored += counts[255];
             for (class, &count) in counts[..classes].iter().enumerate() {
                 pixels[class] += count;

@@ -181,14 +181,18 @@ mod tests {
 
     #[test]
     fn other_objects_of_the_class_and_ignored_pixels_do_not_count() {
-        let (mut scene, _) = squares();
-        for (y, x) in [(0, 3), (1, 3), (2, 2)] {
-            scene.mask[y * 12 + x] = if y == 2 { 255 } else { 1 };
-        }
+        // Eight pixels, one to ignore, and one more that lies in the box of the eight, which is two wider on each side.
+        let mask = vec![1, 1, 1, 1, 1, 1, 1, 1, 255, 1, 0, 0];
+        let scene = Scene { image: vec![0; 12], mask, channels: 1, height: 1, width: 12 };
         let objects = Objects::of_mask(&scene, Some(0));
-        let prediction: Vec<u8> = scene.mask.iter().map(|&class| if class == 255 { 1 } else { class }).collect();
-        let found = ious(&prediction, &scene, &objects);
-        assert_eq!(found, [1.0; 3], "predicted as they are, each with the other in its box");
+        let found = |prediction: [u8; 12]| {
+            let mut sizes = SizeIou::new();
+            sizes.add(&prediction, &scene.mask, &objects, [1, 12]);
+            sizes.objects().iter().map(|object| object.iou).collect::<Vec<_>>()
+        };
+        assert_eq!(found([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]), [1.0, 1.0]);
+        assert_eq!(found([1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]), [1.0, 0.5], "the last is in no box");
+        assert_eq!(found([1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]), [0.5, 0.0]);
     }
 
     #[test]

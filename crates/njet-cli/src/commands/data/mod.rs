@@ -1,11 +1,16 @@
 //! `njet data`
 
+mod masks;
+
 use super::{load, report};
+use crate::Usage;
 use crate::table::{Align, grouped, layout};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
 use njet::data::{self, Extents, PartSummary, Skipped, SourceInfo, Summary};
+use njet::segmentation::data::is_segmentation_source;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// List the known data, or describe one
 #[derive(Debug, Args)]
@@ -26,6 +31,9 @@ enum Command {
     Info {
         /// A name from `njet data list`, a directory, or a multi-size set, as in `njet train --data`
         name: String,
+        /// Of images with masks: write a picture of some, with their masks in colours
+        #[arg(long, value_name = "FILE.png")]
+        picture: Option<PathBuf>,
         /// Print the result as one JSON object
         #[arg(long)]
         json: bool,
@@ -42,6 +50,12 @@ Directories can be named as well. What they hold is found out:
 multi-size:NAME puts the objects of one of these at many sizes on a larger canvas:
   multi-size:fashion-mnist-subset?form=many-sizes&canvas=64&smallest=0.5&largest=2&seed=1
   forms: one-size, many-sizes, unseen-sizes
+
+Images with masks, for segmentation:
+  scenes                 built in: clothes at many sizes, one over another, on textured backgrounds, 11 classes
+                         scenes?canvas=128&smallest=0.5&largest=4&most=6&train=1000&val=100&test=200&seed=1
+  a folder of masks      train/images/*, train/masks/*, val/images/*, val/masks/*, and test/… where there is one;
+                         masks hold class indices, 255 is ignored; class names in classes.txt
 ";
 
 /// Skipped files that are named; `--json` has them all.
@@ -57,7 +71,18 @@ impl Data {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::List { json } => report(json, &List { sources: data::sources() }, list),
-            Command::Info { name, json } => report(json, &load(&name)?.summary(), info),
+            Command::Info { name, picture, json } if is_segmentation_source(&name) => {
+                let set = masks::load(&name)?;
+                if let Some(path) = picture {
+                    masks::picture(&set, &path)?;
+                }
+                report(json, &set.summary()?, masks::info)
+            }
+            Command::Info { picture: Some(_), .. } => Err(Usage(anyhow!(
+                "`--picture` is for images with masks: `scenes`, or a directory with train/images and train/masks"
+            ))
+            .into()),
+            Command::Info { name, picture: None, json } => report(json, &load(&name)?.summary(), info),
         }
     }
 }

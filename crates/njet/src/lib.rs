@@ -24,12 +24,14 @@
 //! - [`segmentation`]: images with masks, and what it takes to learn a class for every pixel.
 //! - [`training`]: the training loop, checkpoints, run directories.
 //! - [`scale_space`]: derivative maps of an image, and blobs with their scales.
+//! - [`interop`]: models in and out: plain convolutions, ONNX.
 //! - [`experiments`]: the claims of the project, and the runs that decide them.
 
 #[cfg(feature = "flex")]
 mod backend;
 pub mod data;
 pub mod experiments;
+pub mod interop;
 pub mod layer;
 pub mod models;
 pub mod scale_space;

@@ -1,0 +1,5 @@
+//! Models in and out.
+//!
+//! - [`onnx`]: the format that inference engines read.
+
+pub mod onnx;

@@ -25,6 +25,7 @@
 //! - [`training`]: the training loop, checkpoints, run directories.
 //! - [`scale_space`]: derivative maps of an image, and blobs with their scales.
 //! - [`interop`]: models in and out: plain convolutions, ONNX.
+//! - [`interop`]: models in and out: plain convolutions, ONNX, tensors of other programs, N-jets fitted to filters.
 //! - [`experiments`]: the claims of the project, and the runs that decide them.
 
 #[cfg(feature = "flex")]

@@ -1,5 +1,9 @@
 //! Models in and out.
 //!
 //! - [`onnx`]: the format that inference engines read.
+//! - [`tensors`]: the tensors in files of other programs.
+//! - [`mod@fit`]: N-jets in place of given filters.
 
+pub mod fit;
 pub mod onnx;
+pub mod tensors;

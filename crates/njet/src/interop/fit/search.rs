@@ -1,0 +1,168 @@
+//! The search for σ: a grid, a golden section, Newton's method.
+
+use super::axis::Plane;
+use super::{FitConfig, plane};
+use njet_basis::BasisError;
+
+/// Places of the grid in an octave. What is left of a filter changes slowly with log σ: twelve miss no valley that
+/// sixty find, on random filters and on those of networks.
+const PER_OCTAVE: f64 = 12.0;
+
+/// Valleys of the grid that are searched.
+const VALLEYS: usize = 3;
+
+/// Where the golden section hands over to Newton, in log σ.
+const NARROW: f64 = 2e-3;
+
+/// Differences of energy, relative to it, that rounding makes.
+const NOISE: f64 = 1e-13;
+
+/// The grid, for one kind of window.
+#[derive(Debug)]
+pub(super) struct Search<'a> {
+    config: &'a FitConfig,
+    window: [usize; 2],
+    /// log σ with its basis, ascending.
+    grid: Vec<(f64, Plane)>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(config: &'a FitConfig, window: [usize; 2], [min, max]: [f64; 2]) -> Result<Self, BasisError> {
+        let (low, high) = (min.ln(), max.ln());
+        let steps = ((high - low) / std::f64::consts::LN_2 * PER_OCTAVE).ceil().max(0.0) as usize;
+        let place = |i: usize| if steps == 0 { low } else { low + (high - low) * i as f64 / steps as f64 };
+        let grid = (0..=steps).map(|i| Ok((place(i), plane(config, window, place(i).exp())?)));
+        Ok(Self { config, window, grid: grid.collect::<Result<_, _>>()? })
+    }
+
+    /// The σ at which the jets leave least of some filters.
+    pub(super) fn best(&self, filters: &[&[f64]]) -> Result<f64, BasisError> {
+        let condensed = condensed(filters);
+        let filters: Vec<&[f64]> = match &condensed {
+            Some(rows) => rows.iter().map(Vec::as_slice).collect(),
+            None => filters.to_vec(),
+        };
+        let energy: f64 = filters.iter().flat_map(|filter| filter.iter()).map(|tap| tap * tap).sum();
+        let left = |plane: &Plane| energy - filters.iter().map(|filter| plane.explained(filter)).sum::<f64>();
+        let values: Vec<f64> = self.grid.iter().map(|(_, plane)| left(plane)).collect();
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+
+        // Where several scales do equally well (a window of one tap, filters of zeros, more orders than taps) the least
+        // extreme is taken: about a quarter of the window.
+        let natural = (self.window[0].max(self.window[1]) as f64 / 4.0).ln();
+        let alike = (0..values.len()).filter(|&i| values[i] <= least + NOISE * energy);
+        let alike: Vec<usize> = alike.collect();
+        if alike.len() > 2 {
+            let distance = |i: &usize| (self.grid[*i].0 - natural).abs();
+            let nearest = alike.into_iter().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            return Ok(self.grid[nearest.expect("at least three")].0.exp());
+        }
+
+        let mut valleys: Vec<usize> = (0..values.len())
+            .filter(|&i| {
+                (i == 0 || values[i - 1] >= values[i]) && values.get(i + 1).is_none_or(|&after| after >= values[i])
+            })
+            .collect();
+        valleys.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        let at = |log_sigma: f64| Ok::<_, BasisError>(left(&plane(self.config, self.window, log_sigma.exp())?));
+        let mut best = (f64::INFINITY, 0.0);
+        for &valley in valleys.iter().take(VALLEYS) {
+            let from = self.grid[valley.saturating_sub(1)].0;
+            let to = self.grid[(valley + 1).min(values.len() - 1)].0;
+            let mut found = golden(&at, [from, to])?;
+            if values[valley] <= found.0 {
+                found = (values[valley], self.grid[valley].0);
+            }
+            found = newton(&at, found, [from, to], NOISE * energy)?;
+            if found.0 < best.0 {
+                best = found;
+            }
+        }
+        Ok(best.1.exp())
+    }
+}
+
+type Value<'a> = &'a dyn Fn(f64) -> Result<f64, BasisError>;
+
+/// The least value in an interval, and its place.
+fn golden(at: Value<'_>, [mut low, mut high]: [f64; 2]) -> Result<(f64, f64), BasisError> {
+    let part = (5f64.sqrt() - 1.0) / 2.0;
+    let (mut a, mut b) = (high - part * (high - low), low + part * (high - low));
+    let (mut at_a, mut at_b) = (at(a)?, at(b)?);
+    while high - low > NARROW {
+        if at_a <= at_b {
+            (high, b, at_b) = (b, a, at_a);
+            a = high - part * (high - low);
+            at_a = at(a)?;
+        } else {
+            (low, a, at_a) = (a, b, at_b);
+            b = low + part * (high - low);
+            at_b = at(b)?;
+        }
+    }
+    Ok(if at_a <= at_b { (at_a, a) } else { (at_b, b) })
+}
+
+/// Newton's method from a place near the least, inside an interval: slope and curvature by differences. Goes on while
+/// there is less, by more than the noise.
+fn newton(
+    at: Value<'_>,
+    (mut value, mut place): (f64, f64),
+    [low, high]: [f64; 2],
+    noise: f64,
+) -> Result<(f64, f64), BasisError> {
+    // Wide enough that the noise is small in the second difference, narrow against the valley.
+    let step = 1e-3;
+    for _ in 0..6 {
+        if place - step < low || place + step > high {
+            break;
+        }
+        let (before, after) = (at(place - step)?, at(place + step)?);
+        let (slope, curvature) = ((after - before) / (2.0 * step), (after - 2.0 * value + before) / (step * step));
+        if !(curvature > 0.0) {
+            break;
+        }
+        let to = (place - slope / curvature).clamp(low, high);
+        let there = at(to)?;
+        if there >= value + noise || (to - place).abs() < 1e-9 {
+            break;
+        }
+        (value, place) = (there, to);
+    }
+    Ok((value, place))
+}
+
+/// Filters that leave, at every scale, what the given ones leave, where those are more than they have taps: the rows of
+/// a square root of Σ f fᵀ.
+fn condensed(filters: &[&[f64]]) -> Option<Vec<Vec<f64>>> {
+    let taps = filters.first()?.len();
+    if filters.len() <= taps {
+        return None;
+    }
+    let mut scatter = vec![0.0; taps * taps];
+    for filter in filters {
+        for (i, &a) in filter.iter().enumerate() {
+            scatter[i * taps..][..=i].iter_mut().zip(filter.iter()).for_each(|(sum, b)| *sum += a * b);
+        }
+    }
+    // Cholesky with pivots, so that what is rounding alone is left out.
+    let at = |i: usize, j: usize| if i >= j { i * taps + j } else { j * taps + i };
+    let mut rows = Vec::new();
+    let total: f64 = (0..taps).map(|i| scatter[at(i, i)]).sum();
+    for _ in 0..taps {
+        let pivot = (0..taps).max_by(|&a, &b| scatter[at(a, a)].total_cmp(&scatter[at(b, b)]))?;
+        let largest = scatter[at(pivot, pivot)];
+        if largest <= 1e-15 * total {
+            break;
+        }
+        let root = largest.sqrt();
+        let row: Vec<f64> = (0..taps).map(|i| scatter[at(i, pivot)] / root).collect();
+        for i in 0..taps {
+            for j in 0..=i {
+                scatter[i * taps + j] -= row[i] * row[j];
+            }
+        }
+        rows.push(row);
+    }
+    Some(rows)
+}

@@ -34,6 +34,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Make a run for images of another resolution: every sigma times a factor
     Transfer(commands::transfer::Transfer),
+    /// Approximate the filters of a convolution by N-jets
+    Fit(commands::fit::Fit),
     /// List the known data, or describe one
     Data(commands::data::Data),
     /// Decide a claim of the project by runs: a table with mean and deviation, and a verdict
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Report(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Transfer(command) => command.run(),
+        Command::Fit(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Reproduce(command) => command.run(),
         Command::Jet(command) => command.run(),

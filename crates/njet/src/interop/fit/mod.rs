@@ -225,6 +225,8 @@ pub struct FitConfig {
     pub reach: Reach,
     /// How derivatives are put on the grid.
     pub discretisation: Discretisation,
+    /// The tap of a window, row and column, that the jets are centred on; `None`: half the side, `[height / 2, width / 2]`.
+    pub centre: Option<[usize; 2]>,
     /// Between which bounds σ is sought, in pixels; `None`: from 0.3 to as many pixels as the window is wide.
     pub bounds: Option<[f64; 2]>,
 }
@@ -237,6 +239,7 @@ impl FitConfig {
             sigma_per: SigmaPer::Filter,
             reach: Reach::Window,
             discretisation: Discretisation::NormalizedSampled,
+            centre: None,
             bounds: None,
         }
     }
@@ -316,7 +319,8 @@ impl Fit {
 /// The basis of one scale.
 fn plane(config: &FitConfig, [height, width]: [usize; 2], sigma: f64) -> Result<Plane, BasisError> {
     let spec = TapSpec::new(sigma, 1.0, config.order).with_discretisation(config.discretisation);
-    Ok(Plane { y: Axis::new(&spec, height, config.reach)?, x: Axis::new(&spec, width, config.reach)? })
+    let [row, column] = config.centre.unwrap_or([height / 2, width / 2]);
+    Ok(Plane { y: Axis::new(&spec, height, row, config.reach)?, x: Axis::new(&spec, width, column, config.reach)? })
 }
 
 /// Approximates filters by N-jets, on all threads.

@@ -134,7 +134,7 @@ fn newton(
 
 /// Filters that leave, at every scale, what the given ones leave, where those are more than they have taps: the rows of
 /// a square root of Σ f fᵀ.
-fn condensed(filters: &[&[f64]]) -> Option<Vec<Vec<f64>>> {
+pub(super) fn condensed(filters: &[&[f64]]) -> Option<Vec<Vec<f64>>> {
     let taps = filters.first()?.len();
     if filters.len() <= taps {
         return None;

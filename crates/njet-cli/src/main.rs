@@ -34,6 +34,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Make a run for images of another resolution: every sigma times a factor
     Transfer(commands::transfer::Transfer),
+    /// Make a run of a PyTorch checkpoint of an N-jet network
+    Import(commands::import::Import),
     /// Approximate the filters of a convolution by N-jets
     Fit(commands::fit::Fit),
     /// List the known data, or describe one
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Report(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Transfer(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Reproduce(command) => command.run(),

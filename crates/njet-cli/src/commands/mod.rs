@@ -4,6 +4,7 @@ pub mod bench;
 pub mod data;
 pub mod eval;
 pub mod fit;
+pub mod import;
 pub mod inspect;
 pub mod jet;
 pub mod predict;

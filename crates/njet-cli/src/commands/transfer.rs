@@ -62,7 +62,7 @@ impl Transfer {
     }
 }
 
-fn advise(error: TrainingError) -> anyhow::Error {
+pub fn advise(error: TrainingError) -> anyhow::Error {
     match error {
         TrainingError::HoldsRun { path } => {
             anyhow!("{} already holds a run: choose another directory with `--out`", path.display())

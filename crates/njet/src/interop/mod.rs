@@ -3,7 +3,9 @@
 //! - [`onnx`]: the format that inference engines read.
 //! - [`tensors`]: the tensors in files of other programs.
 //! - [`mod@fit`]: N-jets in place of given filters.
+//! - [`mod@import`]: N-jet networks of PyTorch.
 
 pub mod fit;
+pub mod import;
 pub mod onnx;
 pub mod tensors;

@@ -1,6 +1,6 @@
 //! Settings of a run: all that is needed to repeat it.
 
-use crate::data::{Dataset, Normalisation, Preparation, Samples, Sizing};
+use crate::data::{Dataset, ImageSet, Normalisation, Preparation, Samples, Sizing};
 use crate::models::{Architecture, ModelConfig};
 use serde::{Deserialize, Serialize};
 
@@ -40,14 +40,54 @@ pub struct RunConfig {
     pub origin: Option<Origin>,
 }
 
-/// The run that a transferred run was made from.
+/// What made a run that was not trained from the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OriginKind {
+    /// `njet transfer`: every σ of a run multiplied.
+    #[default]
+    Transfer,
+    /// `njet import`: a file of another program.
+    Import,
+    /// `njet convert`: N-jets fitted to the filters of a run. Training goes on from there.
+    Convert,
+}
+
+impl OriginKind {
+    fn is_transfer(&self) -> bool {
+        *self == Self::Transfer
+    }
+
+    /// The command.
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Transfer => "njet transfer",
+            Self::Import => "njet import",
+            Self::Convert => "njet convert",
+        }
+    }
+}
+
+/// The run, or the file, that a run was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Origin {
-    /// The directory of the run that was trained, as it was named.
+    /// The directory of the run that was trained, or the file, as it was named.
     pub run: String,
     /// What every σ was multiplied by.
+    #[serde(default = "unscaled", skip_serializing_if = "is_unscaled")]
     pub scale: f64,
+    /// What made it.
+    #[serde(default, skip_serializing_if = "OriginKind::is_transfer")]
+    pub by: OriginKind,
+}
+
+fn unscaled() -> f64 {
+    1.0
+}
+
+fn is_unscaled(scale: &f64) -> bool {
+    *scale == 1.0
 }
 
 /// Where the images come from.
@@ -133,6 +173,9 @@ pub struct AugmentConfig {
     /// Whether half of the images are mirrored left to right.
     pub flip: bool,
 }
+
+/// The source of a run that has no data.
+pub const NO_DATA: &str = "none";
 
 /// Longest side that [`Sizing::Letterbox`] and [`Sizing::RandomResizedCrop`] have unless a size is given: what a processor
 /// trains on in reasonable time.
@@ -226,6 +269,20 @@ impl RunConfig {
             augment: AugmentConfig { shift: 1, flip: false },
             origin: None,
         }
+    }
+
+    /// For a model that came without data: pixels from 0 to 1 as they are, images of any size brought to `size`. Training
+    /// settings are the usual ones.
+    pub fn without_data(model: ModelConfig, size: [usize; 2]) -> Self {
+        let grey = ImageSet::new(vec![0], vec![0], 1, 1, 1).expect("a pixel");
+        let samples = || Samples::from(grey.clone());
+        let dataset = Dataset { name: NO_DATA.to_owned(), classes: Vec::new(), train: samples(), test: samples() };
+        let mut config = Self::new(&dataset, model.arch);
+        config.model = model;
+        config.data.size = size;
+        config.data.sizing = Sizing::Letterbox;
+        config.data.normalisation = Normalisation { mean: 0.0, std: 1.0 };
+        config
     }
 
     /// Checks every setting that does not depend on the data; those of the layers are checked where

@@ -188,10 +188,12 @@ pub enum TrainingError {
         path: PathBuf,
     },
     /// A transferred run has no training to go on with.
-    #[error("the run was not trained but made from {from} by `njet transfer`: there is no training to go on with")]
+    #[error("the run was not trained but made from {from} by `{by}`: there is no training to go on with")]
     Transferred {
-        /// The run that it was made from.
+        /// The run or file that it was made from.
         from: String,
+        /// The command that made it.
+        by: &'static str,
     },
 }
 

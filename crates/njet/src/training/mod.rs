@@ -25,6 +25,7 @@ mod config;
 mod error;
 mod evaluate;
 mod optimizer;
+mod origin;
 mod outputs;
 mod prior;
 mod run;
@@ -33,12 +34,13 @@ mod trainer;
 mod transfer;
 
 pub use config::{
-    AugmentConfig, ConfigError, DataConfig, OptimizerConfig, OptimizerKind, Origin, RunConfig, ScheduleConfig,
-    ScheduleKind, Task,
+    AugmentConfig, ConfigError, DataConfig, NO_DATA, OptimizerConfig, OptimizerKind, Origin, OriginKind, RunConfig,
+    ScheduleConfig, ScheduleKind, Task,
 };
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use optimizer::optimizer;
+pub use origin::write_run;
 pub use outputs::{View, best_class, cross_entropy, logits, probabilities};
 pub use run::{RunDirectory, load_model, write as write_file};
 pub use scales::{ScaleError, evaluate_at, scaled_size, seen_size};

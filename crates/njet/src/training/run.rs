@@ -101,6 +101,11 @@ impl RunDirectory {
         self.path.join("model.safetensors")
     }
 
+    /// `origin.safetensors`: what training started from, where that was not random.
+    pub fn origin_path(&self) -> PathBuf {
+        self.path.join("origin.safetensors")
+    }
+
     /// `checkpoints/`.
     pub fn checkpoints_path(&self) -> PathBuf {
         self.path.join("checkpoints")
@@ -108,14 +113,18 @@ impl RunDirectory {
 
     /// Writes the model to `model.safetensors`.
     pub(super) fn save_model(&self, model: &Classifier) -> Result<(), TrainingError> {
-        let path = self.model_path();
-        let form = |e: &dyn std::fmt::Display| TrainingError::Form { path: path.clone(), reason: e.to_string() };
+        self.save_weights(model, &self.model_path())
+    }
+
+    /// Writes the weights of a model to a file of the run.
+    pub(super) fn save_weights(&self, model: &Classifier, path: &Path) -> Result<(), TrainingError> {
+        let form = |e: &dyn std::fmt::Display| TrainingError::Form { path: path.to_owned(), reason: e.to_string() };
         // One entry at most: they come in random order, and the same run is to give the same bytes.
         let store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", "njet");
         let mut store = store.skip_enum_variants(true);
         model.save_into(&mut store).map_err(|e| form(&e))?;
         let bytes = store.get_bytes().map_err(|e| form(&e))?;
-        write(&path, &bytes)
+        write(path, &bytes)
     }
 }
 
@@ -125,16 +134,23 @@ impl RunDirectory {
 /// There is none yet; the file cannot be read or does not fit the run's settings.
 pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Result<Classifier, TrainingError> {
     let path = run.model_path();
-    let bytes = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == ErrorKind::NotFound && checkpoint::finished(run)?.is_empty() => {
-            return Err(TrainingError::NoModel { path: run.path.clone() });
-        }
-        Err(e) => return Err(TrainingError::file("read", path)(e)),
-    };
+    if !path.exists() && checkpoint::finished(run)?.is_empty() {
+        return Err(TrainingError::NoModel { path: run.path.clone() });
+    }
+    Ok(burn::module::Module::valid(&load_weights(run, config, &path, device)?))
+}
+
+/// The model of a run with the weights of one of its files.
+pub(super) fn load_weights(
+    run: &RunDirectory,
+    config: &RunConfig,
+    path: &Path,
+    device: &Device,
+) -> Result<Classifier, TrainingError> {
+    let bytes = fs::read(path).map_err(TrainingError::file("read", path))?;
     let mut model = run.init_model(config, device)?;
     let damaged = |reason: &dyn std::fmt::Display| TrainingError::Damaged {
-        path: path.clone(),
+        path: path.to_owned(),
         reason: reason.to_string(),
         advice: "bring back a copy of it, or train a new run".to_owned(),
     };
@@ -148,7 +164,7 @@ pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Re
     if let Some((name, _)) = loaded.missing.first() {
         return Err(damaged(&format!("it has no tensor {name}, which the settings in config.toml ask for")));
     }
-    Ok(burn::module::Module::valid(&model))
+    Ok(model)
 }
 
 /// Whether a directory holds anything but one file.

@@ -1,10 +1,11 @@
 //! The training loop.
 
 use super::checkpoint::{self, State};
-use super::config::{DataConfig, RunConfig};
+use super::config::{DataConfig, OriginKind, RunConfig};
 use super::error::TrainingError;
 use super::evaluate::{self, Evaluation, correct, tensors};
 use super::optimizer::{optimizer, schedule};
+use super::origin::first_weights;
 use super::prior::sigma_prior;
 use super::run::{RunDirectory, load_model, write};
 use crate::data::{
@@ -157,9 +158,11 @@ impl<'a> Trainer<'a> {
     /// Settings that make no sense, or are those of a transferred run; data that does not fit the model or is too little.
     pub fn new(config: &'a RunConfig, dataset: &'a Dataset, device: &Device) -> Result<Self, TrainingError> {
         config.validate()?;
-        if let Some(origin) = &config.origin {
+        if let Some(origin) = &config.origin
+            && origin.by != OriginKind::Convert
+        {
             // Trained from the start, it would lose the model that was brought into it.
-            return Err(TrainingError::Transferred { from: origin.run.clone() });
+            return Err(TrainingError::Transferred { from: origin.run.clone(), by: origin.by.command() });
         }
         check_data(config, dataset)?;
         let set = &dataset.train;
@@ -193,7 +196,11 @@ impl<'a> Trainer<'a> {
         let config = self.config;
         let device = self.device.clone().autodiff();
         device.seed(Random::for_stream(config.seed, Stream::Weights, 0).next_u64());
-        let model = run.init_model(config, &device)?.materialize();
+        let model = match first_weights(run, config, &device)? {
+            Some(model) => model,
+            None => run.init_model(config, &device)?,
+        };
+        let model = model.materialize();
         let steps_per_epoch = self.training.len().div_ceil(config.batch_size);
         let restored = checkpoint::load(run, model.clone(), |model| optimizer(&config.optimizer, model))?;
         let (mut model, mut optimizer, mut state) =

@@ -1,13 +1,13 @@
 //! A run made from another: the same weights, every σ multiplied.
 
-use super::config::{Origin, RunConfig};
+use super::config::{Origin, OriginKind, RunConfig};
 use super::error::TrainingError;
+use super::origin::write_run;
 use super::run::{RunDirectory, load_model};
 use super::scales::scaled_size;
 use crate::layer::{LayerWarning, SigmaBounds};
 use crate::models::{Classifier, Convolution, Fixed, Rescaled};
 use burn::tensor::{Device, Tensor};
-use std::fs;
 use std::path::Path;
 
 /// What [`transfer`] made.
@@ -45,17 +45,9 @@ pub fn transfer(run: &RunDirectory, config: &RunConfig, factor: f64, out: &Path)
     config.origin = Some(Origin {
         run: before.as_ref().map_or_else(|| run.path().display().to_string(), |origin| origin.run.clone()),
         scale: factor * before.map_or(1.0, |origin| origin.scale),
+        by: OriginKind::Transfer,
     });
-    let existed = out.exists();
-    let made = RunDirectory::create(out, &config)?;
-    if let Err(error) = made.save_model(&model) {
-        // A directory without its model would be taken for a run that was interrupted.
-        let _ = fs::remove_file(made.config_path());
-        if !existed {
-            let _ = fs::remove_dir(out);
-        }
-        return Err(error);
-    }
+    let made = write_run(out, &config, &model)?;
     Ok(Transfer { run: made, config, model, fixed, warnings })
 }
 

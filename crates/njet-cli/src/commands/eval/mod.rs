@@ -7,10 +7,10 @@ use super::{load, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::table::grouped;
-use anyhow::Result;
+use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use njet::data::{self, Samples, Sizing};
-use njet::training::{Evaluation, RunConfig, RunDirectory, check_data, evaluate, load_model};
+use njet::training::{Evaluation, NO_DATA, OriginKind, RunConfig, RunDirectory, check_data, evaluate, load_model};
 use scales::{AtScale, Plan};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -68,6 +68,9 @@ impl Eval {
         let model = load_model(&run, &config, &device)?;
         let dataset = match &self.data {
             Some(source) => load(source)?,
+            None if config.data.source == NO_DATA => {
+                bail!(Usage(anyhow!("{} was made without data: name some with `--data`", self.run.display())))
+            }
             None => data::load(&config.data.source)?,
         };
         config.data = sized(config.data, &dataset, self.sizing, self.size)?;
@@ -103,7 +106,7 @@ impl Eval {
 
 /// Says that images are not of the size that a run was transferred to.
 fn tell_transferred(config: &RunConfig, samples: &Samples) {
-    let Some(origin) = &config.origin else { return };
+    let Some(origin) = config.origin.as_ref().filter(|origin| origin.by == OriginKind::Transfer) else { return };
     let ([height, width], scale) = (config.data.size, origin.scale);
     if config.data.sizing == Sizing::Fixed
         && let Some([_, own_height, own_width]) = samples.shape()

@@ -7,7 +7,7 @@ use crate::progress::duration;
 use crate::table::grouped;
 use anyhow::Result;
 use njet::models::Description;
-use njet::training::{EpochRecord, RunConfig};
+use njet::training::{EpochRecord, Origin, OriginKind, RunConfig};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -23,10 +23,12 @@ pub fn page(contents: &Contents) -> Result<String> {
     }
     if epochs.is_empty() {
         let text = match &config.origin {
-            Some(origin) => format!(
-                "The weights were not trained here: `njet transfer` took them from {} and multiplied every σ by {}.",
-                origin.run, origin.scale
+            Some(Origin { run, scale, by: OriginKind::Transfer }) => format!(
+                "The weights were not trained here: `njet transfer` took them from {run} and multiplied every σ by {scale}."
             ),
+            Some(origin) => {
+                format!("The weights were not trained here: `{}` took them from {}.", origin.by.command(), origin.run)
+            }
             None => "No epoch has ended yet: there are no curves.".to_owned(),
         };
         body += &format!("<p class=\"missing\">{}</p>\n", escape(&text));

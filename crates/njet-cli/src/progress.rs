@@ -3,7 +3,7 @@
 use crate::table::grouped;
 use njet::experiments::{CellResult, Place, Watcher};
 use njet::layer::{Bound, SigmaBounds};
-use njet::training::{BoundScale, EpochRecord, Observer, Progress, RunConfig};
+use njet::training::{BoundScale, EpochRecord, Observer, Progress, Start};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -43,18 +43,18 @@ fn write(text: &str) {
 }
 
 impl Observer for Display {
-    fn started(&mut self, config: &RunConfig, parameters: usize, images: [usize; 3], done: usize) {
-        self.epochs = config.epochs;
-        let [train, validation, test] = images.map(|n| grouped(n as u64));
+    fn started(&mut self, start: &Start<'_>) {
+        self.epochs = start.epochs;
+        let [train, validation, test] = start.images.map(|n| grouped(n as u64));
         write(&format!(
             "{} with {} layers, {} parameters, on {}: {train} images to train, {validation} to validate, {test} to test\n",
-            config.model.arch,
-            config.model.layer,
-            grouped(parameters as u64),
-            config.data.source,
+            start.arch,
+            start.layer,
+            grouped(start.parameters as u64),
+            start.source,
         ));
-        if done > 0 {
-            write(&format!("going on after epoch {done} of {}\n", config.epochs));
+        if start.done > 0 {
+            write(&format!("going on after epoch {} of {}\n", start.done, start.epochs));
         }
     }
 
@@ -83,12 +83,13 @@ impl Observer for Display {
     fn epoch_ended(&mut self, record: &EpochRecord, best: bool) {
         self.clear();
         write(&format!(
-            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}  {:.1} s{}\n",
+            "epoch {:>2}/{}  loss {:.3}  train {:.1} %  validation {:.1} %{}{}  {:.1} s{}\n",
             record.epoch,
             self.epochs,
             record.train_loss,
             100.0 * record.train_accuracy,
             100.0 * record.val_accuracy,
+            record.val_miou.map_or(String::new(), |miou| format!("  mIoU {miou:.3}")),
             if best { " (best)" } else { "" },
             record.seconds,
             waiting(record.waiting),
@@ -179,8 +180,8 @@ impl Watcher for Session {
 }
 
 impl Observer for Session {
-    fn started(&mut self, config: &RunConfig, _parameters: usize, _images: [usize; 3], done: usize) {
-        self.skipped = self.present / config.epochs * done;
+    fn started(&mut self, start: &Start<'_>) {
+        self.skipped = self.present / start.epochs * start.done;
     }
 
     fn stepped(&mut self, progress: &Progress) {

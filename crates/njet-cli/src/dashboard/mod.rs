@@ -9,7 +9,7 @@ use burn_train::metric::{
 };
 use burn_train::renderer::tui::TuiMetricsRendererWrapper;
 use burn_train::renderer::{MetricState, MetricsRenderer, MetricsRendererTraining};
-use njet::training::{EpochRecord, Observer, Progress, RunConfig};
+use njet::training::{EpochRecord, Observer, Progress, Start};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -83,11 +83,16 @@ const LOSS: &str = "Loss";
 const ACCURACY: &str = "Accuracy";
 
 impl Observer for Dashboard {
-    fn started(&mut self, config: &RunConfig, _: usize, images: [usize; 3], done: usize) {
-        self.register(LOSS, "Mean cross-entropy in nats", None, false);
-        self.register(ACCURACY, "Part of the images that are classified as what they are", Some("%"), true);
-        let label = format!("{} on {}", config.model.arch, config.data.source);
-        let epochs = config.epochs;
+    fn started(&mut self, start: &Start<'_>) {
+        self.register(LOSS, "Mean loss over the images", None, false);
+        self.register(
+            ACCURACY,
+            "Part of the images, or of their pixels, that are classified as what they are",
+            Some("%"),
+            true,
+        );
+        let label = format!("{} on {}", start.arch, start.source);
+        let &Start { epochs, images, done, .. } = start;
         self.draw(|renderer| {
             renderer.start(epochs, done, Some(images[0]), Some(&label));
             renderer.start_split("train", images[0]);

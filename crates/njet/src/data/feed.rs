@@ -15,20 +15,20 @@ const AHEAD: usize = 2;
 
 /// Batches in their order, and the time spent waiting for them.
 #[derive(Debug)]
-pub struct Feed {
-    workers: Vec<Receiver<Result<Batch, DataError>>>,
+pub struct Feed<T = Batch> {
+    workers: Vec<Receiver<Result<T, DataError>>>,
     next: usize,
     count: usize,
     waited: Duration,
 }
 
-impl Feed {
+impl<T: Send> Feed<T> {
     /// Makes batches 0 … `count` − 1 by `make` on `workers` threads while `consume` takes them. `make` must be a function
     /// of the number alone; what has been made when `consume` is done is dropped.
     pub fn run<R>(
         count: usize,
         workers: usize,
-        make: impl Fn(usize) -> Result<Batch, DataError> + Sync,
+        make: impl Fn(usize) -> Result<T, DataError> + Sync,
         consume: impl FnOnce(&mut Self) -> R,
     ) -> R {
         let workers = workers.clamp(1, count.max(1));
@@ -53,8 +53,8 @@ impl Feed {
     }
 }
 
-impl Iterator for Feed {
-    type Item = Result<Batch, DataError>;
+impl<T> Iterator for Feed<T> {
+    type Item = Result<T, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.next == self.count {

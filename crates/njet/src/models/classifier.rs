@@ -1,6 +1,7 @@
 //! The module that every architecture becomes.
 
 use super::block::{Block, Convolution};
+use super::network::trained_values;
 use super::unit::Unit;
 use crate::layer::NJetConv2d;
 use burn::module::{Module, ParamId};
@@ -88,16 +89,6 @@ impl Classifier {
 
     /// Trained values: coefficients, weights, scales, gains and offsets of the normalisation, biases.
     pub fn num_parameters(&self) -> usize {
-        struct Counter(usize);
-        impl burn::module::ModuleVisitor for Counter {
-            fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
-                self.0 += param.lazy_shape().num_elements();
-            }
-        }
-        let buffers: usize = self.blocks.iter().map(|block| 2 * block.norm.gamma.dims()[0]).sum();
-        let mut counter = Counter(0);
-        self.visit(&mut counter);
-        // Running mean and variance are visited too, but they are not trained.
-        counter.0 - buffers
+        trained_values(self, &self.blocks)
     }
 }

@@ -5,6 +5,7 @@ use super::architecture::{Architecture, LayerKind, Subsampling};
 use super::block::{Block, Convolution};
 use super::classifier::Classifier;
 use super::gate::SqueezeExcitation;
+use super::layers::LayerSettings;
 use super::spec::{BlockSpec, Filters, Head, Realised, ShortcutSpec, UnitSpec};
 use super::stochastic_depth::StochasticDepth;
 use super::unit::Unit;
@@ -95,6 +96,32 @@ pub enum ModelError {
     NjetSide {
         /// The side.
         side: usize,
+    },
+    /// A U-Net without any way down.
+    #[error(
+        "a U-Net looks at the image at several resolutions: choose strides (pooling) or safe subsampling, not none"
+    )]
+    NoSubsampling,
+    /// A number of resolutions or channels that a U-Net cannot have.
+    #[error("{what} of a U-Net is {value}: it must be from {least} to {most}")]
+    UNet {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: usize,
+        /// The least,
+        least: usize,
+        /// and the most that it may be.
+        most: usize,
+    },
+    /// Scales of single channels where the way up shares those of the way down.
+    #[error(
+        "with safe subsampling the way up has the scales of the way down, whose channels are others: share sigma in the \
+         layer, not by {sharing}"
+    )]
+    SafeSharing {
+        /// Who has a scale.
+        sharing: SigmaSharing,
     },
     /// No input channels or no classes.
     #[error("a classifier needs at least one input channel and two classes, not {channels} and {classes}")]
@@ -270,15 +297,7 @@ impl Builder<'_> {
             Filters::Depthwise { side } => (config.conv_side.unwrap_or(side), channels[0]),
         };
         if spec.filters == Filters::Pointwise || config.layer == LayerKind::Conv {
-            let reach = side / 2;
-            let config = Conv2dConfig::new(channels, [side, side])
-                .with_stride([realised.stride; 2])
-                .with_groups(groups)
-                // As published: with a stride, the first output is centred on the first pixel.
-                .with_padding(PaddingConfig2d::Explicit(reach, reach, reach, reach))
-                .with_bias(false)
-                // He et al. 2015; the gain for a ReLU.
-                .with_initializer(BurnInitializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false });
+            let config = plain(channels, side).with_stride([realised.stride; 2]).with_groups(groups);
             return Ok(Convolution::Conv(config.init(self.device)));
         }
         let layer = config
@@ -290,28 +309,43 @@ impl Builder<'_> {
     }
 }
 
+/// A plain convolution of `side` × `side` without bias, before a ReLU.
+pub(super) fn plain(channels: [usize; 2], side: usize) -> Conv2dConfig {
+    let reach = side / 2;
+    Conv2dConfig::new(channels, [side, side])
+        // As published: with a stride, the first output is centred on the first pixel.
+        .with_padding(PaddingConfig2d::Explicit(reach, reach, reach, reach))
+        .with_bias(false)
+        // He et al. 2015; the gain for a ReLU.
+        .with_initializer(BurnInitializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false })
+}
+
 impl ModelConfig {
     /// An N-jet layer of the model.
     fn layer(&self, channels: [usize; 2], realised: Realised) -> NJetConv2dConfig {
         let stride = realised.stride;
         // A safe stride starts as the published one.
         let sigma = if realised.safe { self.sigma * stride as f64 * self.safe_ratio } else { self.sigma };
-        NJetConv2dConfig::new(channels)
-            .with_order(self.order)
-            .with_sigma(sigma)
-            .with_learn_sigma(self.learn_sigma)
-            .with_extent(self.extent)
-            .with_discretisation(self.discretisation)
-            .with_sharing(self.sharing)
-            .with_separate_axes(self.separate_axes)
-            .with_bounds(self.bounds)
-            .with_padding_mode(self.padding_mode)
-            .with_stride(if realised.safe {
-                Stride::Safe { ratio: self.safe_ratio }
-            } else {
-                Stride::Fixed([stride; 2])
-            })
-            .with_bias(false)
+        let stride = match realised.safe {
+            true => Stride::Safe { ratio: self.safe_ratio },
+            false => Stride::Fixed([stride; 2]),
+        };
+        self.layers().config(channels).with_sigma(sigma).with_stride(stride)
+    }
+
+    /// How its N-jet layers are made.
+    fn layers(&self) -> LayerSettings {
+        LayerSettings {
+            order: self.order,
+            sigma: self.sigma,
+            learn_sigma: self.learn_sigma,
+            extent: self.extent,
+            discretisation: self.discretisation,
+            sharing: self.sharing,
+            separate_axes: self.separate_axes,
+            bounds: self.bounds,
+            padding_mode: self.padding_mode,
+        }
     }
 
     /// What is unusual about the N-jet layers of these settings, each thing said once.

@@ -2,6 +2,7 @@
 
 use super::block::{Block, Convolution};
 use super::classifier::Classifier;
+use super::pool::Pool;
 use super::unit::Unit;
 use crate::layer::NJetConv2d;
 use serde::Serialize;
@@ -40,16 +41,26 @@ pub struct Description {
 
 /// Feature maps at some place of the network.
 #[derive(Debug, Clone, Copy)]
-struct Features {
+pub(super) struct Features {
     /// Rows and columns.
-    size: [usize; 2],
+    pub(super) size: [usize; 2],
     /// Side of the square of image pixels that one element depends on.
-    receptive_field: f64,
+    pub(super) receptive_field: f64,
     /// Distance between neighbours in image pixels.
-    jump: f64,
+    pub(super) jump: f64,
 }
 
 impl Features {
+    /// The image itself, of `size`.
+    pub(super) fn of_image(size: [usize; 2]) -> Self {
+        Self { size, receptive_field: 1.0, jump: 1.0 }
+    }
+
+    /// After a pooling.
+    pub(super) fn pooled(self, pool: Pool) -> Self {
+        self.after(pool.side(), pool.stride() as f64, self.size.map(|pixels| pool.output(pixels)))
+    }
+
     /// After a window of `side` with `stride`, which leaves maps of `size`.
     fn after(self, side: usize, stride: f64, size: [usize; 2]) -> Self {
         let receptive_field = self.receptive_field + (side - 1) as f64 * self.jump;
@@ -57,7 +68,7 @@ impl Features {
     }
 
     /// Whole image pixels that hold the receptive field.
-    fn side(self) -> usize {
+    pub(super) fn side(self) -> usize {
         (self.receptive_field - 1e-6).ceil() as usize
     }
 }
@@ -65,7 +76,7 @@ impl Features {
 impl Classifier {
     /// Describes the model for images of `height` × `width`.
     pub fn describe(&self, height: usize, width: usize) -> Description {
-        let mut features = Features { size: [height, width], receptive_field: 1.0, jump: 1.0 };
+        let mut features = Features::of_image([height, width]);
         let mut layers = Vec::new();
         for (unit, blocks) in self.units() {
             features = match unit {
@@ -102,7 +113,7 @@ impl Classifier {
 }
 
 /// Describes blocks that follow one another.
-fn chain(blocks: &[Block], features: Features, layers: &mut Vec<LayerDescription>) -> Features {
+pub(super) fn chain(blocks: &[Block], features: Features, layers: &mut Vec<LayerDescription>) -> Features {
     blocks.iter().fold(features, |features, block| describe(block, features, layers))
 }
 
@@ -144,13 +155,13 @@ fn describe(block: &Block, input: Features, layers: &mut Vec<LayerDescription>) 
         });
     }
     if let Some(pool) = block.pool {
-        features = features.after(pool.side(), pool.stride() as f64, features.size.map(|pixels| pool.output(pixels)));
+        features = features.pooled(pool);
     }
     features
 }
 
 /// The filters along x run on all rows, those along y on the rows that are left by a stride.
-fn njet_multiply_adds(layer: &NJetConv2d, kernel: [usize; 2], input: [usize; 2], output: [usize; 2]) -> u64 {
+pub(super) fn njet_multiply_adds(layer: &NJetConv2d, kernel: [usize; 2], input: [usize; 2], output: [usize; 2]) -> u64 {
     let [channels_out, group_in, basis] = layer.alpha.dims();
     let channels_in = group_in * layer.groups;
     let orders = layer.order + 1;

@@ -1,9 +1,8 @@
 //! What is needed to go on after an interruption: one directory for each finished epoch, complete or absent.
 
 use super::error::TrainingError;
+use super::record::EpochRecord;
 use super::run::{RunDirectory, write};
-use super::trainer::EpochRecord;
-use crate::models::Classifier;
 use burn::module::Module;
 use burn::optim::{ModuleOptimizer, OptimizerRecord};
 use burn::store::ModuleRecord;
@@ -23,13 +22,13 @@ const STATE: &str = "state.json";
 
 /// The small part of a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Optimiser steps taken.
-    pub(super) steps: usize,
+    pub(crate) steps: usize,
     /// Seconds of training so far, over all interruptions.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
     /// A record for each finished epoch.
-    pub(super) epochs: Vec<EpochRecord>,
+    pub(crate) epochs: Vec<EpochRecord>,
 }
 
 /// What `state.json` holds.
@@ -72,7 +71,7 @@ pub(super) fn finished(run: &RunDirectory) -> Result<Vec<usize>, TrainingError> 
 /// Saves the state after an epoch and drops old checkpoints.
 pub(super) fn save(
     run: &RunDirectory,
-    model: &Classifier,
+    model: &impl Module,
     optimizer: &ModuleOptimizer,
     state: &State,
 ) -> Result<(), TrainingError> {
@@ -98,7 +97,7 @@ pub(super) fn save(
     Ok(())
 }
 
-fn fill(path: &Path, model: &Classifier, optimizer: &ModuleOptimizer, state: &State) -> Result<(), TrainingError> {
+fn fill(path: &Path, model: &impl Module, optimizer: &ModuleOptimizer, state: &State) -> Result<(), TrainingError> {
     if path.exists() {
         fs::remove_dir_all(path).map_err(TrainingError::file("write", path))?;
     }
@@ -115,11 +114,11 @@ fn fill(path: &Path, model: &Classifier, optimizer: &ModuleOptimizer, state: &St
 }
 
 /// The newest checkpoint of a run, or `None` where no epoch has been finished.
-pub(super) fn load(
+pub(super) fn load<M: Module>(
     run: &RunDirectory,
-    model: Classifier,
-    optimizer: impl FnOnce(&Classifier) -> ModuleOptimizer,
-) -> Result<Option<(Classifier, ModuleOptimizer, State)>, TrainingError> {
+    model: M,
+    optimizer: impl FnOnce(&M) -> ModuleOptimizer,
+) -> Result<Option<(M, ModuleOptimizer, State)>, TrainingError> {
     let Some(&epoch) = finished(run)?.last() else { return Ok(None) };
     let path = directory(run, epoch);
     let damaged = |name: &str, reason: &dyn std::fmt::Display| TrainingError::Damaged {

@@ -1,8 +1,12 @@
 //! Settings of a run: all that is needed to repeat it.
 
+use super::objective::{Course, Settings};
 use crate::data::{Dataset, ImageSet, Normalisation, Preparation, Samples, Sizing};
-use crate::models::{Architecture, ModelConfig};
+use crate::models::{Architecture, Classifier, ModelConfig, ModelError};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// What is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -11,6 +15,33 @@ pub enum Task {
     /// One label for each image.
     #[default]
     Classify,
+    /// A class for every pixel.
+    Segment,
+}
+
+impl Task {
+    /// The name on the command line and in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Segment => "segment",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Task {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = [Self::Classify, Self::Segment].into_iter().find(|task| task.name() == name);
+        known.ok_or_else(|| format!("unknown task `{name}`: known are classify, segment"))
+    }
 }
 
 /// A run.
@@ -291,11 +322,55 @@ impl RunConfig {
     /// # Errors
     /// The first setting that makes no sense.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let check = |ok: bool, setting, value: &dyn std::fmt::Display, allowed| {
-            if ok { Ok(()) } else { Err(ConfigError { setting, value: value.to_string(), allowed }) }
-        };
+        self.course().validate()?;
+        let part = self.data.validation;
+        check(part > 0.0 && part < 1.0, "the validation part", &part, "above 0 and below 1")?;
+        check_size(self.data.size)?;
+        check(self.data.limit != Some(0), "the limit on the training images", &0, "at least 1")
+    }
+}
+
+impl Settings for RunConfig {
+    type Model = Classifier;
+    const TASK: Task = Task::Classify;
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.validate()
+    }
+
+    fn init(&self, device: &Device) -> Result<Classifier, ModelError> {
+        self.model.init(device)
+    }
+
+    fn goes_on(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.by == OriginKind::Convert)
+    }
+
+    fn course(&self) -> Course<'_> {
+        Course {
+            arch: self.model.arch.name(),
+            layer: self.model.layer,
+            source: &self.data.source,
+            size: self.data.size,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            seed: self.seed,
+            sigma: self.model.sigma,
+            learn_sigma: self.model.learn_sigma,
+            optimizer: &self.optimizer,
+            schedule: &self.schedule,
+        }
+    }
+}
+
+impl Course<'_> {
+    /// Checks the settings that every run has.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let rate = |lr: f64| lr > 0.0 && lr <= 1.0;
-        let OptimizerConfig { lr, sigma_lr, weight_decay, momentum, .. } = self.optimizer;
+        let &OptimizerConfig { lr, sigma_lr, weight_decay, momentum, sigma_prior, sigma_prior_at, .. } = self.optimizer;
         // The bound keeps the number of steps, which the schedules count, far from overflowing.
         let passes = |n: usize| (1..=1_000_000).contains(&n);
         check(passes(self.epochs), "the number of epochs", &self.epochs, "at least 1 and at most 1000000")?;
@@ -304,29 +379,30 @@ impl RunConfig {
         check(rate(sigma_lr), "the learning rate of sigma", &sigma_lr, "above 0 and at most 1")?;
         check((0.0..1.0).contains(&weight_decay), "the weight decay", &weight_decay, "at least 0 and below 1")?;
         check((0.0..1.0).contains(&momentum), "the momentum", &momentum, "at least 0 and below 1")?;
-        let OptimizerConfig { sigma_prior, sigma_prior_at, .. } = self.optimizer;
         let weight = sigma_prior >= 0.0 && sigma_prior.is_finite();
         check(weight, "the weight of the prior on sigma", &sigma_prior, "at least 0")?;
         let centre = sigma_prior_at.unwrap_or(1.0);
         check(centre > 0.0 && centre.is_finite(), "the centre of the prior on sigma", &centre, "above 0 pixels")?;
-        let every = self.schedule.every;
+        let &ScheduleConfig { every, gamma, .. } = self.schedule;
         check(passes(every), "the number of epochs between steps", &every, "at least 1 and at most 1000000")?;
-        let gamma = self.schedule.gamma;
-        check(gamma > 0.0 && gamma <= 1.0, "the factor of the schedule", &gamma, "above 0 and at most 1")?;
-        let part = self.data.validation;
-        check(part > 0.0 && part < 1.0, "the validation part", &part, "above 0 and below 1")?;
-        let side = |n: &usize| (1..=16_384).contains(n);
-        let [height, width] = self.data.size;
-        let size = format!("{height}×{width}");
-        check(
-            [height, width].iter().all(side),
-            "the size of the images",
-            &size,
-            "at least 1×1 and at most 16384×16384",
-        )?;
-        let limit = self.data.limit;
-        check(limit != Some(0), "the limit on the training images", &0, "at least 1")
+        check(gamma > 0.0 && gamma <= 1.0, "the factor of the schedule", &gamma, "above 0 and at most 1")
     }
+}
+
+/// An error unless the setting is as it must be.
+pub(crate) fn check(
+    ok: bool,
+    setting: &'static str,
+    value: &dyn fmt::Display,
+    allowed: &'static str,
+) -> Result<(), ConfigError> {
+    if ok { Ok(()) } else { Err(ConfigError { setting, value: value.to_string(), allowed }) }
+}
+
+/// Checks the size that training images have.
+pub(crate) fn check_size([height, width]: [usize; 2]) -> Result<(), ConfigError> {
+    let fits = [height, width].iter().all(|n| (1..=16_384).contains(n));
+    check(fits, "the size of the images", &format!("{height}×{width}"), "at least 1×1 and at most 16384×16384")
 }
 
 #[cfg(test)]

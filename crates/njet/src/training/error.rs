@@ -1,6 +1,6 @@
 //! What can go wrong in a run.
 
-use super::config::ConfigError;
+use super::config::{ConfigError, Task};
 use super::scales::ScaleError;
 use crate::data::DataError;
 use crate::models::{ModelError, RescaleError};
@@ -168,6 +168,16 @@ pub enum TrainingError {
         epoch: usize,
         /// From 1.
         step: usize,
+    },
+    /// The run learns something else.
+    #[error("{} is a run that learns to {task}, and this is for runs that learn to {wanted}", path.display())]
+    OtherTask {
+        /// The run.
+        path: PathBuf,
+        /// What it learns.
+        task: Task,
+        /// What it should learn.
+        wanted: Task,
     },
     /// The observer wished it.
     #[error("stopped in epoch {epoch}, of which nothing is kept")]

@@ -1,4 +1,4 @@
-//! Training a classifier: settings, loop, run directory, checkpoints.
+//! Training: settings, loop, run directory, checkpoints.
 //!
 //! A run is a directory. Its `config.toml` is all that is needed to repeat it; `metrics.jsonl` has a line
 //! for each epoch; `checkpoints/` what is needed to go on after an interruption; `model.safetensors` the
@@ -24,14 +24,21 @@ mod checkpoint;
 mod config;
 mod error;
 mod evaluate;
+mod learn;
+mod objective;
 mod optimizer;
 mod origin;
 mod outputs;
 mod prior;
+mod record;
 mod run;
 mod scales;
 mod trainer;
 mod transfer;
+
+pub(crate) use config::{check, check_size};
+pub(crate) use learn::{learn, sigmas};
+pub(crate) use objective::{Objective, Step, Validation};
 
 pub use config::{
     AugmentConfig, ConfigError, DataConfig, NO_DATA, OptimizerConfig, OptimizerKind, Origin, OriginKind, RunConfig,
@@ -39,10 +46,12 @@ pub use config::{
 };
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
+pub use objective::{Course, Settings};
 pub use optimizer::optimizer;
 pub use origin::write_run;
 pub use outputs::{View, best_class, cross_entropy, logits, probabilities};
+pub use record::{BoundScale, EpochRecord, Observer, Progress, Silent, Start, read_metrics};
 pub use run::{RunDirectory, load_model, write as write_file};
 pub use scales::{ScaleError, evaluate_at, scaled_size, seen_size};
-pub use trainer::{BoundScale, EpochRecord, Observer, Progress, Silent, Summary, Trainer, check_data, read_metrics};
+pub use trainer::{Summary, Trainer, check_data};
 pub use transfer::{Transfer, transfer};

@@ -1,7 +1,8 @@
 //! The optimiser and the schedule, with σ in a group of its own.
 
-use super::config::{OptimizerConfig, OptimizerKind, RunConfig, ScheduleKind};
-use crate::models::Classifier;
+use super::config::{OptimizerConfig, OptimizerKind, ScheduleKind};
+use super::objective::Course;
+use crate::models::Network;
 use burn::module::ParamGroup;
 use burn::optim::lr_scheduler::LrSchedulerConfig;
 use burn::optim::lr_scheduler::cosine::CosineAnnealingLrSchedulerConfig;
@@ -10,18 +11,18 @@ use burn::optim::lr_scheduler::step::StepLrSchedulerConfig;
 use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
 use burn::optim::{decay::WeightDecayConfig, momentum::MomentumConfig};
 
-fn sigmas(model: &Classifier) -> ParamGroup {
-    ParamGroup::from_ids(model.njet_layers().map(|(_, layer)| layer.log2_sigma.id).collect())
+fn sigmas(model: &impl Network) -> ParamGroup {
+    ParamGroup::from_ids(model.njet_layers().iter().map(|(_, layer)| layer.log2_sigma.id).collect())
 }
 
 /// Coefficients and weights: what weight decay pulls on.
-fn weights(model: &Classifier) -> ParamGroup {
-    ParamGroup::from_ids(model.weights().collect())
+fn weights(model: &impl Network) -> ParamGroup {
+    ParamGroup::from_ids(model.weights())
 }
 
 /// The optimiser for `model`, as the [`Trainer`](super::Trainer) uses it: weight decay on the coefficients and weights
 /// alone. The learning rates are no part of it; each step is given its own.
-pub fn optimizer(settings: &OptimizerConfig, model: &Classifier) -> ModuleOptimizer {
+pub fn optimizer(settings: &OptimizerConfig, model: &impl Network) -> ModuleOptimizer {
     match settings.kind {
         OptimizerKind::Adamw => {
             let adamw = |decay: f64| {
@@ -40,21 +41,21 @@ pub fn optimizer(settings: &OptimizerConfig, model: &Classifier) -> ModuleOptimi
 }
 
 /// The schedule, from the first of `steps_per_epoch · epochs` steps.
-pub(super) fn schedule(config: &RunConfig, model: &Classifier, steps_per_epoch: usize) -> ModuleLrScheduler {
+pub(super) fn schedule(course: &Course<'_>, model: &impl Network, steps_per_epoch: usize) -> ModuleLrScheduler {
     let scheduler = |lr: f64| -> LrSchedulerConfig {
-        match config.schedule.kind {
+        match course.schedule.kind {
             ScheduleKind::Cosine => {
-                let steps = steps_per_epoch * config.epochs;
+                let steps = steps_per_epoch * course.epochs;
                 LrSchedulerConfig::Cosine(CosineAnnealingLrSchedulerConfig::new(lr, steps))
             }
             ScheduleKind::Step => {
-                let steps = steps_per_epoch * config.schedule.every;
-                LrSchedulerConfig::Step(StepLrSchedulerConfig::new(lr, steps).with_gamma(config.schedule.gamma))
+                let steps = steps_per_epoch * course.schedule.every;
+                LrSchedulerConfig::Step(StepLrSchedulerConfig::new(lr, steps).with_gamma(course.schedule.gamma))
             }
         }
     };
-    ModuleLrSchedulerConfig::new(scheduler(config.optimizer.lr))
-        .with_group(sigmas(model), scheduler(config.optimizer.sigma_lr))
+    ModuleLrSchedulerConfig::new(scheduler(course.optimizer.lr))
+        .with_group(sigmas(model), scheduler(course.optimizer.sigma_lr))
         .init()
         .expect("the settings were validated")
 }

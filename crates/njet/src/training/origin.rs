@@ -1,10 +1,10 @@
 //! Runs whose weights come from elsewhere.
 
-use super::config::{OriginKind, RunConfig};
+use super::config::RunConfig;
 use super::error::TrainingError;
-use super::run::{RunDirectory, load_weights};
+use super::objective::Settings;
+use super::run::RunDirectory;
 use crate::models::Classifier;
-use burn::tensor::Device;
 use std::fs;
 use std::path::Path;
 
@@ -16,9 +16,8 @@ use std::path::Path;
 pub fn write_run(out: &Path, config: &RunConfig, model: &Classifier) -> Result<RunDirectory, TrainingError> {
     let existed = out.exists();
     let made = RunDirectory::create(out, config)?;
-    let goes_on = config.origin.as_ref().is_some_and(|origin| origin.by == OriginKind::Convert);
     let write = || {
-        if goes_on {
+        if config.goes_on() {
             made.save_weights(model, &made.origin_path())?;
         }
         made.save_model(model)
@@ -33,18 +32,4 @@ pub fn write_run(out: &Path, config: &RunConfig, model: &Classifier) -> Result<R
         return Err(error);
     }
     Ok(made)
-}
-
-/// The weights that training starts from, where they are not random.
-pub(super) fn first_weights(
-    run: &RunDirectory,
-    config: &RunConfig,
-    device: &Device,
-) -> Result<Option<Classifier>, TrainingError> {
-    match &config.origin {
-        Some(origin) if origin.by == OriginKind::Convert => {
-            load_weights(run, config, &run.origin_path(), device).map(Some)
-        }
-        _ => Ok(None),
-    }
 }

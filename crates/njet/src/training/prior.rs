@@ -1,7 +1,7 @@
 //! A prior on the scales: what pulls σ towards a size, with a gradient.
 
 use super::config::OptimizerConfig;
-use crate::models::Classifier;
+use crate::models::Network;
 use burn::tensor::Tensor;
 
 /// `weight · Σ over layers of the mean of (s − s₀)²`, s the parameters of the scales and s₀ = log₂ of `centre` in
@@ -9,12 +9,12 @@ use burn::tensor::Tensor;
 ///
 /// In the middle of the bounds s is log₂ σ; near and beyond a bound, where σ hardly moves, s still does, so the prior
 /// also brings back a scale that was pushed far out.
-pub(super) fn sigma_prior(model: &Classifier, settings: &OptimizerConfig, centre: f64) -> Option<Tensor<1>> {
+pub(super) fn sigma_prior(model: &impl Network, settings: &OptimizerConfig, centre: f64) -> Option<Tensor<1>> {
     if settings.sigma_prior == 0.0 {
         return None;
     }
     let centre = settings.sigma_prior_at.unwrap_or(centre).log2();
-    let layers = model.njet_layers().filter(|(_, layer)| layer.log2_sigma.is_require_grad());
+    let layers = model.njet_layers().into_iter().filter(|(_, layer)| layer.log2_sigma.is_require_grad());
     let pulls = layers.map(|(_, layer)| layer.log2_sigma.val().sub_scalar(centre).powi_scalar(2).mean());
     pulls.reduce(|sum, pull| sum + pull).map(|sum| sum.mul_scalar(settings.sigma_prior))
 }

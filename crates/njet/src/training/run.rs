@@ -1,9 +1,10 @@
 //! The directory of a run.
 
 use super::checkpoint;
-use super::config::RunConfig;
+use super::config::{RunConfig, Task};
 use super::error::TrainingError;
-use crate::models::Classifier;
+use super::objective::Settings;
+use crate::models::Network;
 use burn::store::{ApplyError, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
 use std::fs;
@@ -21,7 +22,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// The directory holds a run or anything else; it cannot be written.
-    pub fn create(path: &Path, config: &RunConfig) -> Result<Self, TrainingError> {
+    pub fn create(path: &Path, config: &impl Settings) -> Result<Self, TrainingError> {
         let run = Self { path: path.to_owned() };
         if run.config_path().exists() {
             return Err(TrainingError::HoldsRun { path: run.path });
@@ -49,23 +50,58 @@ impl RunDirectory {
         written.map(|()| run)
     }
 
+    /// Opens a run that exists and learns to classify: [`open_as`](Self::open_as) for its settings.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainingError> {
+        Self::open_as(path)
+    }
+
     /// Opens a run that exists.
     ///
     /// # Errors
-    /// The directory is no run; its settings cannot be read.
-    pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainingError> {
-        let run = Self { path: path.to_owned() };
-        let file = run.config_path();
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Err(TrainingError::NotRun { path: run.path });
-            }
-            Err(e) => return Err(TrainingError::file("read", file)(e)),
-        };
-        let config: RunConfig = toml::from_str(&text).map_err(|e| run.damaged_config(&e))?;
+    /// The directory is no run; it learns something else; its settings cannot be read.
+    pub fn open_as<S: Settings>(path: &Path) -> Result<(Self, S), TrainingError> {
+        let (run, text) = Self::read(path)?;
+        let task = run.task_of(&text)?;
+        if task != S::TASK {
+            return Err(TrainingError::OtherTask { path: run.path, task, wanted: S::TASK });
+        }
+        let config: S = toml::from_str(&text).map_err(|e| run.damaged_config(&e))?;
         config.validate().map_err(|e| run.damaged_config(&e))?;
         Ok((run, config))
+    }
+
+    /// What the run at `path` learns.
+    ///
+    /// # Errors
+    /// The directory is no run; its settings cannot be read.
+    pub fn task(path: &Path) -> Result<Task, TrainingError> {
+        let (run, text) = Self::read(path)?;
+        run.task_of(&text)
+    }
+
+    /// A directory and the text of its `config.toml`.
+    fn read(path: &Path) -> Result<(Self, String), TrainingError> {
+        let run = Self { path: path.to_owned() };
+        let file = run.config_path();
+        match fs::read_to_string(&file) {
+            Ok(text) => Ok((run, text)),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(TrainingError::NotRun { path: run.path })
+            }
+            Err(e) => Err(TrainingError::file("read", file)(e)),
+        }
+    }
+
+    fn task_of(&self, text: &str) -> Result<Task, TrainingError> {
+        #[derive(serde::Deserialize)]
+        struct Settings {
+            task: Task,
+        }
+        let Settings { task } = toml::from_str(text).map_err(|e| self.damaged_config(&e))?;
+        Ok(task)
     }
 
     fn damaged_config(&self, reason: &dyn std::fmt::Display) -> TrainingError {
@@ -77,8 +113,8 @@ impl RunDirectory {
     }
 
     /// A model with random parameters, by the settings of this run.
-    pub(super) fn init_model(&self, config: &RunConfig, device: &Device) -> Result<Classifier, TrainingError> {
-        config.model.init(device).map_err(|e| self.damaged_config(&e))
+    pub(super) fn init_model<S: Settings>(&self, config: &S, device: &Device) -> Result<S::Model, TrainingError> {
+        config.init(device).map_err(|e| self.damaged_config(&e))
     }
 
     /// The directory.
@@ -112,12 +148,12 @@ impl RunDirectory {
     }
 
     /// Writes the model to `model.safetensors`.
-    pub(super) fn save_model(&self, model: &Classifier) -> Result<(), TrainingError> {
+    pub(super) fn save_model(&self, model: &impl Network) -> Result<(), TrainingError> {
         self.save_weights(model, &self.model_path())
     }
 
     /// Writes the weights of a model to a file of the run.
-    pub(super) fn save_weights(&self, model: &Classifier, path: &Path) -> Result<(), TrainingError> {
+    pub(super) fn save_weights(&self, model: &impl Network, path: &Path) -> Result<(), TrainingError> {
         let form = |e: &dyn std::fmt::Display| TrainingError::Form { path: path.to_owned(), reason: e.to_string() };
         // One entry at most: they come in random order, and the same run is to give the same bytes.
         let store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", "njet");
@@ -132,7 +168,7 @@ impl RunDirectory {
 ///
 /// # Errors
 /// There is none yet; the file cannot be read or does not fit the run's settings.
-pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Result<Classifier, TrainingError> {
+pub fn load_model<S: Settings>(run: &RunDirectory, config: &S, device: &Device) -> Result<S::Model, TrainingError> {
     let path = run.model_path();
     if !path.exists() && checkpoint::finished(run)?.is_empty() {
         return Err(TrainingError::NoModel { path: run.path.clone() });
@@ -141,12 +177,12 @@ pub fn load_model(run: &RunDirectory, config: &RunConfig, device: &Device) -> Re
 }
 
 /// The model of a run with the weights of one of its files.
-pub(super) fn load_weights(
+pub(super) fn load_weights<S: Settings>(
     run: &RunDirectory,
-    config: &RunConfig,
+    config: &S,
     path: &Path,
     device: &Device,
-) -> Result<Classifier, TrainingError> {
+) -> Result<S::Model, TrainingError> {
     let bytes = fs::read(path).map_err(TrainingError::file("read", path))?;
     let mut model = run.init_model(config, device)?;
     let damaged = |reason: &dyn std::fmt::Display| TrainingError::Damaged {

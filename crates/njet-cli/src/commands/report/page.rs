@@ -73,11 +73,6 @@ fn subtitle(config: &RunConfig) -> String {
     )
 }
 
-/// The first of the epochs with the highest validation accuracy: its model is the one that was kept.
-fn best(epochs: &[EpochRecord]) -> Option<&EpochRecord> {
-    epochs.iter().rev().max_by(|a, b| a.val_accuracy.total_cmp(&b.val_accuracy))
-}
-
 /// The figures that people look for first.
 fn headline(contents: &Contents) -> String {
     let mut tiles: Vec<[String; 3]> = Vec::new();
@@ -87,7 +82,7 @@ fn headline(contents: &Contents) -> String {
         tile("test accuracy", percent(e.accuracy, 2), format!("{} images", grouped(e.count as u64)));
         tile("test loss", number(e.loss, &format!("{:.4}", e.loss)), "nats an image".to_owned());
     }
-    if let Some(best) = best(&contents.epochs) {
+    if let Some(best) = EpochRecord::best(&contents.epochs) {
         let (done, all) = (contents.epochs.len(), contents.config.epochs);
         let unfinished = if done < all { ", unfinished" } else { "" };
         tile("validation accuracy", percent(best.val_accuracy, 2), format!("the best, in epoch {}", best.epoch));

@@ -1,0 +1,76 @@
+//! What training asks of a model, whatever it learns.
+
+use super::block::Block;
+use super::classifier::Classifier;
+use super::describe::Description;
+use super::unet::UNet;
+use crate::layer::NJetConv2d;
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+use std::fmt::Debug;
+
+/// A model that can be trained, kept and described.
+pub trait Network: Module + Clone + Debug + Send {
+    /// The layers with a σ and their names. Of a transposed layer, the convolution whose transpose it is.
+    fn njet_layers(&self) -> Vec<(&str, &NJetConv2d)>;
+
+    /// What weight decay pulls on: the coefficients and weights of all layers, not scales, normalisation and biases.
+    fn weights(&self) -> Vec<ParamId>;
+
+    /// Trained values: coefficients, weights, scales, gains and offsets of the normalisation, biases.
+    fn num_parameters(&self) -> usize;
+
+    /// The model layer by layer, for images of `size` rows and columns.
+    fn describe(&self, size: [usize; 2]) -> Description;
+}
+
+impl Network for Classifier {
+    fn njet_layers(&self) -> Vec<(&str, &NJetConv2d)> {
+        self.njet_layers().collect()
+    }
+
+    fn weights(&self) -> Vec<ParamId> {
+        self.weights().collect()
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.num_parameters()
+    }
+
+    fn describe(&self, [height, width]: [usize; 2]) -> Description {
+        self.describe(height, width)
+    }
+}
+
+impl Network for UNet {
+    fn njet_layers(&self) -> Vec<(&str, &NJetConv2d)> {
+        self.njet_layers().collect()
+    }
+
+    fn weights(&self) -> Vec<ParamId> {
+        self.weights().collect()
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.num_parameters()
+    }
+
+    fn describe(&self, [height, width]: [usize; 2]) -> Description {
+        self.describe(height, width)
+    }
+}
+
+/// Trained values of a module with these blocks.
+pub(super) fn trained_values(module: &impl Module, blocks: &[Block]) -> usize {
+    struct Counter(usize);
+    impl ModuleVisitor for Counter {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0 += param.lazy_shape().num_elements();
+        }
+    }
+    // Running mean and variance are visited too, but they are not trained.
+    let buffers: usize = blocks.iter().map(|block| 2 * block.norm.gamma.dims()[0]).sum();
+    let mut counter = Counter(0);
+    module.visit(&mut counter);
+    counter.0 - buffers
+}

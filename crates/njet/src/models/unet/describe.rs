@@ -1,0 +1,90 @@
+//! A U-Net layer by layer.
+
+use super::up::UpKind;
+use super::{CONVOLUTIONS, Step, UNet};
+use crate::models::architecture::Subsampling;
+use crate::models::block::Convolution;
+use crate::models::describe::{Description, Features, LayerDescription, chain, njet_multiply_adds};
+use crate::models::pool::Pool;
+
+impl UNet {
+    /// Describes the network for images of `height` × `width`.
+    pub fn describe(&self, height: usize, width: usize) -> Description {
+        let multiple = self.total_stride().unwrap_or(1);
+        let mut features = Features::of_image([height, width].map(|side| side.next_multiple_of(multiple)));
+        let mut layers = Vec::new();
+        let (down, up) = self.ways();
+        let mut skips = Vec::new();
+        for (level, blocks) in down.chunks(CONVOLUTIONS).enumerate() {
+            if level > 0 {
+                skips.push(features);
+                if self.subsampling == Subsampling::Strides {
+                    features = features.pooled(Pool::Average2);
+                }
+            }
+            features = chain(blocks, features, &mut layers);
+        }
+        for ((blocks, step), skip) in up.chunks(CONVOLUTIONS).zip(self.steps()).zip(skips.into_iter().rev()) {
+            features = describe(&step, features, skip, &mut layers);
+            features = chain(blocks, features, &mut layers);
+        }
+        let [classes, inputs, ..] = self.head.weight.dims();
+        layers.push(LayerDescription {
+            name: "head".to_owned(),
+            kind: "conv",
+            sigma: Vec::new(),
+            kernel: [1, 1],
+            receptive_field: features.side(),
+            parameters: (inputs + 1) * classes,
+            multiply_adds: (inputs * classes * height * width) as u64,
+        });
+        Description {
+            parameters: layers.iter().map(|layer| layer.parameters).sum(),
+            multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
+            layers,
+        }
+    }
+
+    /// Pixels of the image, on each side of an output pixel, that it depends on at the present σ at most: half the
+    /// receptive field, and what the poolings and steps up add on one side, being off the middle of their windows.
+    pub fn reach(&self) -> usize {
+        let field = self.describe(1, 1).layers.last().map_or(1, |head| head.receptive_field);
+        field.div_ceil(2) + 2 * self.total_stride().unwrap_or(0)
+    }
+}
+
+/// A step up, to the features that the skip connection brings.
+fn describe(step: &Step<'_>, below: Features, skip: Features, layers: &mut Vec<LayerDescription>) -> Features {
+    let (kernel, sigma, parameters, multiply_adds) = match &step.up.kind {
+        UpKind::Njet(layer) => {
+            let layer = &layer.convolution;
+            let (kernel, sigmas) = (layer.kernel_size(), layer.sigmas());
+            let parameters = layer.alpha.dims().iter().product::<usize>() + sigmas.len();
+            // The transpose costs what the convolution does.
+            (kernel, sigmas, parameters, njet_multiply_adds(layer, kernel, skip.size, below.size))
+        }
+        UpKind::Safe(coefficients) => {
+            let Convolution::Njet(layer) = &step.down.convolution else { unreachable!("an N-jet layer made the step") };
+            let kernel = layer.kernel_size();
+            let parameters = coefficients.alpha.dims().iter().product();
+            (kernel, layer.sigmas(), parameters, njet_multiply_adds(layer, kernel, skip.size, below.size))
+        }
+        UpKind::Conv(conv) => {
+            let weights: usize = conv.weight.dims().iter().product();
+            // Each output sees one pixel from below.
+            ([1, 1], Vec::new(), weights, (weights * below.size[0] * below.size[1]) as u64)
+        }
+    };
+    let through = below.receptive_field + (kernel[0].max(kernel[1]) - 1) as f64 * skip.jump;
+    let features = Features { receptive_field: through.max(skip.receptive_field), ..skip };
+    layers.push(LayerDescription {
+        name: step.up.name.clone(),
+        kind: if sigma.is_empty() { "conv" } else { "njet" },
+        sigma,
+        kernel,
+        receptive_field: features.side(),
+        parameters,
+        multiply_adds,
+    });
+    features
+}

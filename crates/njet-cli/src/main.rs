@@ -5,6 +5,8 @@ mod commands;
 #[cfg(feature = "dashboard")]
 mod dashboard;
 mod device;
+mod memory;
+mod palette;
 mod picture;
 mod progress;
 mod table;

@@ -1,7 +1,7 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
-use njet::experiments::{CellResult, Place, Watcher};
+use njet::experiments::{Ending, Place, Watcher};
 use njet::layer::{Bound, SigmaBounds};
 use njet::training::{BoundScale, EpochRecord, Observer, Progress, Start};
 use std::io::{IsTerminal, Write};
@@ -171,11 +171,11 @@ impl Watcher for Session {
         }
     }
 
-    fn cell_ended(&mut self, place: &Place<'_>, result: &CellResult) {
-        let summary = &result.summary;
-        let time = if place.finished { "is there".to_owned() } else { duration(summary.seconds) };
+    fn cell_ended(&mut self, place: &Place<'_>, ending: &Ending) {
+        let &Ending { what, score, seconds } = ending;
+        let time = if place.finished { "is there".to_owned() } else { duration(seconds) };
         self.clear();
-        write(&format!("{}  accuracy {:.2} %  {time}\n", self.name, 100.0 * summary.test_accuracy));
+        write(&format!("{}  {what} {:.2} %  {time}\n", self.name, 100.0 * score));
     }
 }
 

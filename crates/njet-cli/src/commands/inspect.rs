@@ -6,8 +6,9 @@ use crate::table::{Align, grouped, layout};
 use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
-use njet::models::Description;
-use njet::training::{RunDirectory, load_model};
+use njet::models::{Description, Network};
+use njet::segmentation::SegmentationConfig;
+use njet::training::{RunConfig, RunDirectory, Settings, Task, load_model};
 use std::path::PathBuf;
 
 /// Show a run's network layer by layer
@@ -23,10 +24,17 @@ pub struct Inspect {
 impl Inspect {
     /// Describes the best model of the run.
     pub fn run(self) -> Result<()> {
-        let (run, config) = RunDirectory::open(&self.run)?;
+        match RunDirectory::task(&self.run)? {
+            Task::Classify => self.describe::<RunConfig>(),
+            Task::Segment => self.describe::<SegmentationConfig>(),
+        }
+    }
+
+    fn describe<S: Settings>(&self) -> Result<()> {
+        let (run, config) = RunDirectory::open_as::<S>(&self.run)?;
         let model = load_model(&run, &config, &Device::flex())?;
-        let [height, width] = config.data.size;
-        report(self.json, &model.describe(height, width), |description| text(description, [height, width]))
+        let size = config.course().size;
+        report(self.json, &model.describe(size), |description| text(description, size))
     }
 }
 

@@ -21,10 +21,18 @@ use std::io::Write;
 
 /// The data that the command line names. An unknown name, or a multi-size set that cannot be, is its fault.
 fn load(source: &str) -> Result<Dataset> {
-    images::load(source).map_err(|error| match error {
-        DataError::UnknownSource { .. } | DataError::MultiSize { .. } => Usage(error.into()).into(),
+    images::load(source).map_err(dataset_error)
+}
+
+/// Data that does not come of what the command line says.
+fn dataset_error(error: DataError) -> anyhow::Error {
+    match error {
+        DataError::UnknownSource { .. }
+        | DataError::MultiSize { .. }
+        | DataError::UnknownScenes { .. }
+        | DataError::Composition { .. } => Usage(error.into()).into(),
         other => other.into(),
-    })
+    }
 }
 
 /// Prints one JSON object on standard output, or what `text` makes for people.

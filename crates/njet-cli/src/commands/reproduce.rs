@@ -9,15 +9,16 @@ use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
 use njet::data::DataError;
-use njet::experiments::{Claim, ExperimentError, Options, Plan, Results};
-use std::path::PathBuf;
+use njet::experiments::{Claim, ExperimentError, Options, Page, Plan, SEGMENTATION, ScenePlan};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Instant;
 
 /// Decide a claim of the project by runs
 #[derive(Debug, Args)]
 pub struct Reproduce {
-    /// architectures, sizes, starts, transfer or ablations
-    claim: Claim,
+    /// architectures, sizes, starts, transfer, ablations or segmentation
+    claim: Wanted,
     /// Try it: a few small images, one epoch, one seed
     #[arg(long)]
     quick: bool,
@@ -42,22 +43,62 @@ impl Reproduce {
     pub fn run(self) -> Result<()> {
         let data = self.data.as_deref().map(source).transpose()?;
         let options = Options { quick: self.quick, seeds: self.seeds, data };
-        let plan = Plan::new(self.claim, &options).map_err(refused)?;
         let out = self
             .out
             .unwrap_or_else(|| PathBuf::from(if self.quick { "runs/reproduce-quick" } else { "runs/reproduce" }));
-        let directory = out.join(self.claim.name());
         let start = Instant::now();
-        let results = plan.run(&out, &Device::flex(), &mut Session::new())?;
-        results.write(&directory)?;
-        crate::say(format_args!(
-            "{} in {}, the runs in {}, {}",
-            self.claim,
-            directory.join("results.md").display(),
-            out.join("cells").display(),
-            duration(start.elapsed().as_secs_f64())
-        ));
-        report(self.json, &results, text)
+        let done = |name: &str, directory: &Path| {
+            crate::say(format_args!(
+                "{name} in {}, the runs in {}, {}",
+                directory.join("results.md").display(),
+                out.join("cells").display(),
+                duration(start.elapsed().as_secs_f64())
+            ));
+        };
+        let directory = out.join(self.claim.name());
+        match self.claim {
+            Wanted::Claim(claim) => {
+                let plan = Plan::new(claim, &options).map_err(refused)?;
+                let results = plan.run(&out, &Device::flex(), &mut Session::new())?;
+                results.write(&directory)?;
+                done(claim.name(), &directory);
+                report(self.json, &results, |results| text(&results.page()))
+            }
+            Wanted::Segmentation => {
+                let plan = ScenePlan::new(&options).map_err(refused)?;
+                let results = plan.run(&out, &Device::flex(), &mut Session::new())?;
+                results.write(&directory)?;
+                done(SEGMENTATION, &directory);
+                report(self.json, &results, |results| text(&results.page()))
+            }
+        }
+    }
+}
+
+/// A claim about networks that classify, or the one about segmentation.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Claim(Claim),
+    Segmentation,
+}
+
+impl Wanted {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Claim(claim) => claim.name(),
+            Self::Segmentation => SEGMENTATION,
+        }
+    }
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            SEGMENTATION => Ok(Self::Segmentation),
+            _ => name.parse().map(Self::Claim).map_err(|error| format!("{error}, {SEGMENTATION}")),
+        }
     }
 }
 
@@ -65,22 +106,24 @@ impl Reproduce {
 fn refused(error: ExperimentError) -> anyhow::Error {
     match error {
         ExperimentError::Seeds { .. }
-        | ExperimentError::Data(DataError::UnknownSource { .. } | DataError::MultiSize { .. }) => {
-            Usage(error.into()).into()
-        }
+        | ExperimentError::Data(
+            DataError::UnknownSource { .. }
+            | DataError::MultiSize { .. }
+            | DataError::UnknownScenes { .. }
+            | DataError::Composition { .. },
+        ) => Usage(error.into()).into(),
         other => other.into(),
     }
 }
 
-fn text(results: &Results) -> String {
-    let header = results.header();
+fn text(page: &Page<'_>) -> String {
     let align = |words| if words { Align::Left } else { Align::Right };
-    let header: Vec<(&str, Align)> = header.iter().map(|(name, words)| (name.as_str(), align(*words))).collect();
-    let mut text = format!("{}\n{}\n\n{}\n", results.title, results.method(), layout(&header, &results.table()));
-    for verdict in &results.verdicts {
+    let header: Vec<(&str, Align)> = page.header.iter().map(|(name, words)| (name.as_str(), align(*words))).collect();
+    let mut text = format!("{}\n{}\n\n{}\n", page.title, page.method, layout(&header, &page.rows));
+    for verdict in page.verdicts {
         text += &format!("{}: {}\n    {}\n", verdict.word(), verdict.statement, verdict.figures);
     }
-    if results.quick {
+    if page.quick {
         text += "\nonly tried (--quick): the figures mean nothing\n";
     }
     text

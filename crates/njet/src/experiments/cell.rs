@@ -5,7 +5,7 @@ use super::transfer::{self, Treated};
 use crate::data::Dataset;
 use crate::models::LayerKind;
 use crate::training::{
-    Observer, RunConfig, RunDirectory, Summary, Trainer, TrainingError, load_model, write_file as write,
+    Observer, RunConfig, RunDirectory, Settings, Summary, Trainer, TrainingError, load_model, write_file as write,
 };
 use burn::tensor::Device;
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The file of a finished cell, beside those of the run.
-const RESULT: &str = "result.json";
+pub(super) const RESULT: &str = "result.json";
 
 /// The file of a cell that was tested at other scales.
 const TRANSFER: &str = "transfer.json";
@@ -57,8 +57,7 @@ impl Cell {
     /// # Errors
     /// Other settings; files that cannot be read.
     pub fn check(&self, cells: &Path) -> Result<(), ExperimentError> {
-        let path = cells.join(&self.name);
-        if path.join("config.toml").exists() { self.open(&path).map(drop) } else { Ok(()) }
+        check(&self.name, &self.config, &cells.join(&self.name))
     }
 
     /// Trains what is not trained yet, tests what is not tested yet, and returns what came of it.
@@ -74,10 +73,7 @@ impl Cell {
     ) -> Result<CellResult, ExperimentError> {
         let training = |source| ExperimentError::training(&self.name, source);
         let path = cells.join(&self.name);
-        let run = match path.join("config.toml").exists() {
-            true => self.open(&path)?,
-            false => RunDirectory::create(&path, &self.config).map_err(training)?,
-        };
+        let run = begin(&self.name, &self.config, &path)?;
         let summary = match read(&path.join(RESULT))? {
             Some(summary) => summary,
             None => {
@@ -101,24 +97,33 @@ impl Cell {
         };
         Ok(CellResult { summary, transfer })
     }
+}
 
-    /// The directory of a cell that was begun, if it holds the settings wanted now.
-    fn open(&self, path: &Path) -> Result<RunDirectory, ExperimentError> {
-        let training = |source| ExperimentError::training(&self.name, source);
-        let (run, found) = RunDirectory::open(path).map_err(training)?;
-        if found == self.config {
-            return Ok(run);
-        }
-        let [found, wanted] =
-            [&found, &self.config].map(|config| toml::to_string(config).expect("settings are plain values"));
-        let differ = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
-        let (found, wanted) = differ.unwrap_or(("fewer settings", "all"));
-        Err(ExperimentError::OtherSettings {
-            path: path.to_owned(),
-            found: found.to_owned(),
-            wanted: wanted.to_owned(),
-        })
+/// The directory of a cell: made, or that which was begun, if it holds these settings.
+pub(super) fn begin<S: Settings>(name: &str, config: &S, path: &Path) -> Result<RunDirectory, ExperimentError> {
+    let training = |source| ExperimentError::training(name, source);
+    match path.join("config.toml").exists() {
+        true => open(name, config, path),
+        false => RunDirectory::create(path, config).map_err(training),
     }
+}
+
+/// Checks that the directory of a cell, if there is one, holds these settings.
+pub(super) fn check<S: Settings>(name: &str, config: &S, path: &Path) -> Result<(), ExperimentError> {
+    if path.join("config.toml").exists() { open(name, config, path).map(drop) } else { Ok(()) }
+}
+
+/// The directory of a cell that was begun, if it holds the settings wanted now.
+fn open<S: Settings>(name: &str, config: &S, path: &Path) -> Result<RunDirectory, ExperimentError> {
+    let training = |source| ExperimentError::training(name, source);
+    let (run, found) = RunDirectory::open_as::<S>(path).map_err(training)?;
+    if found == *config {
+        return Ok(run);
+    }
+    let [found, wanted] = [&found, config].map(|config| toml::to_string(config).expect("settings are plain values"));
+    let differ = found.lines().zip(wanted.lines()).find(|(found, wanted)| found != wanted);
+    let (found, wanted) = differ.unwrap_or(("fewer settings", "all"));
+    Err(ExperimentError::OtherSettings { path: path.to_owned(), found: found.to_owned(), wanted: wanted.to_owned() })
 }
 
 /// What decides a run, in words that are good for a directory. Settings at their defaults are left out where a table has
@@ -150,7 +155,7 @@ fn name(data: &str, config: &RunConfig) -> String {
 }
 
 /// A file of results, where there is one.
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExperimentError> {
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExperimentError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -164,6 +169,6 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExperimentError> 
     serde_json::from_slice(&bytes).map(Some).map_err(|e| ExperimentError::file(damaged(e)))
 }
 
-fn keep<T: Serialize>(path: &Path, value: &T) -> Result<(), ExperimentError> {
+pub(super) fn keep<T: Serialize>(path: &Path, value: &T) -> Result<(), ExperimentError> {
     write(path, &serde_json::to_vec(value).expect("plain values")).map_err(ExperimentError::file)
 }

@@ -74,9 +74,20 @@ pub trait Watcher: Observer {
         let _ = place;
     }
     /// After each cell, those that were there before too.
-    fn cell_ended(&mut self, place: &Place<'_>, result: &CellResult) {
-        let _ = (place, result);
+    fn cell_ended(&mut self, place: &Place<'_>, ending: &Ending) {
+        let _ = (place, ending);
     }
+}
+
+/// How a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ending {
+    /// What was measured on the test images: `accuracy` or `mIoU`.
+    pub what: &'static str,
+    /// How much, as a fraction.
+    pub score: f64,
+    /// Time of training.
+    pub seconds: f64,
 }
 
 /// Hears and says nothing.
@@ -196,7 +207,8 @@ impl Plan {
             };
             watcher.cell(&place);
             let result = cell.run(&directory, &self.dataset, device, watcher)?;
-            watcher.cell_ended(&place, &result);
+            let (score, seconds) = (result.summary.test_accuracy, result.summary.seconds);
+            watcher.cell_ended(&place, &Ending { what: "accuracy", score, seconds });
             results.insert(&cell.name, result);
         }
         let rows = by_setting.iter().map(|cells| {

@@ -3,17 +3,15 @@
 use super::cell::CellResult;
 use super::claim::Claim;
 use super::error::ExperimentError;
+use super::page::Page;
 use super::plan::Plan;
 use super::settings::Setting;
 use super::statistics::Sample;
 use super::transfer::{SCALES, Treatment};
 use super::verdict::{Verdict, verdicts};
 use crate::models::ModelConfig;
-use crate::training::{TrainingError, write_file};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 
 /// Images in the batch whose largest activation is told: that of training.
@@ -155,7 +153,7 @@ impl Column {
 }
 
 /// Mean ± deviation, in units of `unit`, with so many decimals.
-fn stated(sample: &Sample, unit: f64, decimals: usize) -> String {
+pub(super) fn stated(sample: &Sample, unit: f64, decimals: usize) -> String {
     let mean = format!("{:.decimals$}", sample.mean() / unit);
     match sample.deviation() {
         Some(deviation) => format!("{mean} ± {:.decimals$}", deviation / unit),
@@ -168,7 +166,7 @@ pub(super) fn percent(sample: &Sample) -> String {
     stated(sample, 0.01, 2)
 }
 
-fn grouped(n: usize) -> String {
+pub(super) fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let group = |group: &[u8]| String::from_utf8_lossy(group).into_owned();
     digits.as_bytes().rchunks(3).rev().map(group).collect::<Vec<_>>().join(",")
@@ -227,29 +225,23 @@ impl Results {
         )
     }
 
+    /// What people are told.
+    pub fn page(&self) -> Page<'_> {
+        Page {
+            title: self.title,
+            command: &self.command,
+            quick: self.quick,
+            method: self.method(),
+            header: self.header(),
+            rows: self.table(),
+            verdicts: &self.verdicts,
+            notes: &self.notes,
+        }
+    }
+
     /// The page `results.md`.
     pub fn markdown(&self) -> String {
-        let header = self.header();
-        let line = |cells: &mut dyn Iterator<Item = &str>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-        let mut page = format!("# {}\n\n`{}`\n\n", self.title, self.command);
-        if self.quick {
-            page += "**Only tried** (`--quick`): a few small images, one epoch. The figures mean nothing.\n\n";
-        }
-        let _ = write!(page, "{}\n\n", self.method());
-        page += &line(&mut header.iter().map(|(name, _)| name.as_str()));
-        page += &line(&mut header.iter().map(|(_, words)| if *words { "---" } else { "---:" }));
-        for row in self.table() {
-            page += &line(&mut row.iter().map(String::as_str));
-        }
-        page += "\n## Verdict\n\n";
-        for verdict in &self.verdicts {
-            let _ = writeln!(page, "- {}: **{}** ({})", verdict.statement, verdict.word(), verdict.figures);
-        }
-        page += "\n## Notes\n\n";
-        for note in &self.notes {
-            let _ = writeln!(page, "- {note}");
-        }
-        page
+        self.page().markdown()
     }
 
     /// Writes `results.md` and `results.json` into `directory`, each whole or not at all.
@@ -258,12 +250,7 @@ impl Results {
     /// Files that cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), ExperimentError> {
         let json = serde_json::to_string_pretty(self).expect("plain values") + "\n";
-        let write = || {
-            fs::create_dir_all(directory).map_err(TrainingError::file("create", directory))?;
-            write_file(&directory.join("results.json"), json.as_bytes())?;
-            write_file(&directory.join("results.md"), self.markdown().as_bytes())
-        };
-        write().map_err(ExperimentError::file)
+        self.page().write(&json, directory)
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn new(statement: impl Into<String>, holds: Option<bool>, figures: String) -> Self {
+    pub(super) fn new(statement: impl Into<String>, holds: Option<bool>, figures: String) -> Self {
         Self { statement: statement.into(), holds, figures }
     }
 

@@ -4,6 +4,8 @@ use super::config::{ConfigError, Task};
 use super::scales::ScaleError;
 use crate::data::DataError;
 use crate::models::{ModelError, RescaleError};
+use crate::segmentation::TileError;
+use crate::segmentation::loss::LossError;
 use njet_basis::BasisError;
 use std::io;
 use std::path::PathBuf;
@@ -185,6 +187,12 @@ pub enum TrainingError {
         /// From 1.
         epoch: usize,
     },
+    /// The loss cannot be computed.
+    #[error(transparent)]
+    Loss(#[from] LossError),
+    /// An image is too large to segment.
+    #[error(transparent)]
+    Tiles(#[from] TileError),
     /// A scale that the model cannot be used at.
     #[error(transparent)]
     AtScale(#[from] ScaleError),

@@ -2,7 +2,6 @@
 
 mod cases;
 mod layer;
-mod memory;
 mod network;
 mod report;
 mod shape;

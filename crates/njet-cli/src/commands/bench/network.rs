@@ -1,8 +1,8 @@
 //! The speed and memory of a network.
 
 use super::cases::NetworkCase;
-use super::memory::Watch;
 use super::timing::{Runs, median_ms};
+use crate::memory::Watch;
 use anyhow::Result;
 use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;

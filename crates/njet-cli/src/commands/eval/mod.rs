@@ -1,6 +1,7 @@
 //! `njet eval`
 
 mod scales;
+pub mod segment;
 
 use super::train::{sized, tell_skipped};
 use super::{load, report};
@@ -8,9 +9,12 @@ use crate::Usage;
 use crate::device::DeviceName;
 use crate::table::grouped;
 use anyhow::{Result, anyhow, bail};
+use burn::tensor::Device;
 use clap::Args;
 use njet::data::{self, Samples, Sizing};
-use njet::training::{Evaluation, NO_DATA, OriginKind, RunConfig, RunDirectory, check_data, evaluate, load_model};
+use njet::training::{
+    Evaluation, NO_DATA, OriginKind, RunConfig, RunDirectory, Task, check_data, evaluate, load_model,
+};
 use scales::{AtScale, Plan};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -64,8 +68,15 @@ impl Eval {
     /// Evaluates on the test images.
     pub fn run(self) -> Result<()> {
         let device = self.device.open()?;
+        match RunDirectory::task(&self.run)? {
+            Task::Classify => self.classify(&device),
+            Task::Segment => segment::run(&self, &device),
+        }
+    }
+
+    fn classify(&self, device: &Device) -> Result<()> {
         let (run, mut config) = RunDirectory::open(&self.run)?;
-        let model = load_model(&run, &config, &device)?;
+        let model = load_model(&run, &config, device)?;
         let dataset = match &self.data {
             Some(source) => load(source)?,
             None if config.data.source == NO_DATA => {
@@ -82,8 +93,8 @@ impl Eval {
         let plan = self.scales.as_ref().map(plan).transpose()?;
         let all: Vec<usize> = (0..dataset.test.len()).collect();
         let preparation = config.data.preparation(&config.model);
-        let evaluation = evaluate(&model, &dataset.test, &all, &preparation, &device)?;
-        let by_scale = plan.map(|plan| plan.run(&device)).transpose()?;
+        let evaluation = evaluate(&model, &dataset.test, &all, &preparation, device)?;
+        let by_scale = plan.map(|plan| plan.run(device)).transpose()?;
         if self.scales.is_none() {
             tell_transferred(&config, &dataset.test);
         }

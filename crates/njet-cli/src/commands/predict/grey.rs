@@ -5,21 +5,24 @@ use njet::data::{DataError, Image, ImageSet, Samples};
 /// Luminance of red, green and blue (ITU-R BT.709), as in the `image` crate.
 const LUMINANCE: [f32; 3] = [0.2126, 0.7152, 0.0722];
 
-/// The image as a set of one. Colours become grey where the model has one channel; grey stays grey, for the preparation to
-/// repeat.
+/// The image as a set of one.
 pub fn samples(image: Image<'_>, channels: usize) -> Result<Samples, DataError> {
+    let Image { pixels, channels, height, width } = in_channels(image, channels);
+    Ok(ImageSet::new(pixels.into_owned(), vec![0], channels, height, width)?.into())
+}
+
+/// Colours become grey where the model has one channel; grey stays grey, to be repeated.
+pub fn in_channels(image: Image<'_>, channels: usize) -> Image<'_> {
+    if channels != 1 || image.channels != 3 {
+        return image;
+    }
     let Image { height, width, .. } = image;
-    let (pixels, channels) = if channels == 1 && image.channels == 3 {
-        let [red, green, blue] = [0, 1, 2].map(|channel| image.plane(channel));
-        let grey = |i: usize| {
-            let rgb = [red[i], green[i], blue[i]];
-            rgb.iter().zip(LUMINANCE).map(|(&v, weight)| f32::from(v) * weight).sum::<f32>().round() as u8
-        };
-        ((0..height * width).map(grey).collect(), 1)
-    } else {
-        (image.pixels.to_vec(), image.channels)
+    let [red, green, blue] = [0, 1, 2].map(|channel| image.plane(channel));
+    let grey = |i: usize| {
+        let rgb = [red[i], green[i], blue[i]];
+        rgb.iter().zip(LUMINANCE).map(|(&v, weight)| f32::from(v) * weight).sum::<f32>().round() as u8
     };
-    Ok(ImageSet::new(pixels, vec![0], channels, height, width)?.into())
+    Image { pixels: (0..height * width).map(grey).collect(), channels: 1, height, width }
 }
 
 #[cfg(test)]

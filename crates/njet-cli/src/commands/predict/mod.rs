@@ -1,16 +1,18 @@
 //! `njet predict`
 
 mod grey;
+mod segment;
 
 use super::report;
+use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::Meter;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
-use njet::data::{self, DataError, Preparation, Sizing, read_image};
+use njet::data::{self, DataError, Image, Preparation, Sizing, read_image};
 use njet::models::Classifier;
-use njet::training::{RunConfig, RunDirectory, View, load_model, logits, probabilities, scaled_size, seen_size};
+use njet::training::{RunConfig, RunDirectory, Task, View, load_model, logits, probabilities, scaled_size, seen_size};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +21,8 @@ const TOP: usize = 5;
 
 /// Say what is on images, by the best model of a run
 ///
-/// Files of PNG, JPEG, BMP, GIF, WebP and TIFF, of any size. Colours become grey where the model takes one channel;
+/// A run that segments writes a mask for each image (PNG, the class of each pixel as the index of its colour) and an
+/// overlay. Files of PNG, JPEG, BMP, GIF, WebP and TIFF, of any size. Colours become grey where the model takes one channel;
 /// what is transparent becomes black. The images are brought to size as the training images were, undistorted.
 #[derive(Debug, Args)]
 pub struct Predict {
@@ -28,9 +31,12 @@ pub struct Predict {
     /// Image files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// Keep the size of each image
+    /// Keep the size of each image (a run that segments always does)
     #[arg(long)]
     native: bool,
+    /// Directory of the masks and overlays of a run that segments (default: predictions)
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -40,8 +46,8 @@ pub struct Predict {
 }
 
 #[derive(Debug, Serialize)]
-struct Outcome {
-    images: Vec<Prediction>,
+struct Outcome<T> {
+    images: Vec<T>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Failure>,
 }
@@ -64,17 +70,34 @@ impl Predict {
     /// Predicts for every image that can be read; fails at the end if one cannot.
     pub fn run(self) -> Result<()> {
         let device = self.device.open()?;
+        match RunDirectory::task(&self.run)? {
+            Task::Classify => self.classify(device),
+            Task::Segment => segment::run(&self, &device),
+        }
+    }
+
+    fn classify(&self, device: Device) -> Result<()> {
+        if self.out.is_some() {
+            bail!(Usage(anyhow!("--out is for runs that segment, and this one classifies: leave it out")));
+        }
         let (run, config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;
-        if ![1, 3].contains(&config.model.channels) {
-            bail!("the model takes {} channels, and image files have 1 (grey) or 3 (colour)", config.model.channels);
-        }
+        check_channels(config.model.channels)?;
         let sight = Sight { config: &config, model: &model, classes: classes(&config), native: self.native, device };
+        self.each(|path| sight.predict(path), text)
+    }
+
+    /// Looks at every image and tells what came of it.
+    fn each<T: Serialize>(
+        &self,
+        mut look: impl FnMut(&Path) -> Result<T>,
+        text: impl FnOnce(&Outcome<T>) -> String,
+    ) -> Result<()> {
         let mut outcome = Outcome { images: Vec::new(), failed: Vec::new() };
         let mut meter = Meter::new(self.images.len() as f64);
         for (i, path) in self.images.iter().enumerate() {
             meter.reach(i as f64, &path.display().to_string());
-            match sight.predict(path) {
+            match look(path) {
                 Ok(prediction) => outcome.images.push(prediction),
                 Err(error) => {
                     let (path, reason) = (path.display().to_string(), crate::message(&error));
@@ -94,6 +117,23 @@ impl Predict {
     }
 }
 
+/// Checks that image files have the channels of a model.
+fn check_channels(channels: usize) -> Result<()> {
+    ensure!(
+        [1, 3].contains(&channels),
+        "the model takes {channels} channels, and image files have 1 (grey) or 3 (colour)"
+    );
+    Ok(())
+}
+
+/// An image file. Its path is told beside the error.
+fn read(path: &Path) -> Result<Image<'static>> {
+    read_image(path).map_err(|error| match error {
+        DataError::UnusableImage { reason, .. } => anyhow!(reason),
+        other => other.into(),
+    })
+}
+
 /// A model and what it needs to look at a file.
 struct Sight<'a> {
     config: &'a RunConfig,
@@ -106,12 +146,7 @@ struct Sight<'a> {
 impl Sight<'_> {
     fn predict(&self, path: &Path) -> Result<Prediction> {
         let (settings, data) = (&self.config.model, &self.config.data);
-        let image = read_image(path).map_err(|error| match error {
-            // The path is told beside it.
-            DataError::UnusableImage { reason, .. } => anyhow!(reason),
-            other => other.into(),
-        })?;
-        let samples = grey::samples(image, settings.channels)?;
+        let samples = grey::samples(read(path)?, settings.channels)?;
         let sizing = match (self.native, data.sizing) {
             (true, _) => Sizing::Fixed,
             // An image of any size into one size, undistorted.
@@ -147,7 +182,7 @@ fn classes(config: &RunConfig) -> Vec<String> {
     }
 }
 
-fn text(outcome: &Outcome) -> String {
+fn text(outcome: &Outcome<Prediction>) -> String {
     let mut text = String::new();
     for Prediction { path, label, probability, top } in &outcome.images {
         text += &format!("{path}: {label} ({:.1} %)\n", 100.0 * probability);

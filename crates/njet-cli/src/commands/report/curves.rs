@@ -9,18 +9,28 @@ use njet::training::EpochRecord;
 
 /// The section; there is an epoch.
 pub fn html(epochs: &[EpochRecord]) -> String {
+    let segments = epochs[0].val_miou.is_some();
+    let say_loss = if segments { |value| format!("{value:.4}") } else { nats };
     let mut charts = String::new();
     charts += &over_epochs(
         epochs,
         "Loss",
-        Axis { label: "cross-entropy (nats)", format: short, spacing: Spacing::Linear, ticks: None },
-        vec![line(epochs, "training", |e| e.train_loss, nats), line(epochs, "validation", |e| e.val_loss, nats)],
+        Axis {
+            label: if segments { "loss" } else { "cross-entropy (nats)" },
+            format: short,
+            spacing: Spacing::Linear,
+            ticks: None,
+        },
+        vec![
+            line(epochs, "training", |e| e.train_loss, say_loss),
+            line(epochs, "validation", |e| e.val_loss, say_loss),
+        ],
     );
     charts += &over_epochs(
         epochs,
         "Accuracy",
         Axis {
-            label: "accuracy",
+            label: if segments { "accuracy of the pixels" } else { "accuracy" },
             format: |v| format!("{} %", short(100.0 * v)),
             spacing: Spacing::Linear,
             ticks: None,
@@ -30,6 +40,11 @@ pub fn html(epochs: &[EpochRecord]) -> String {
             line(epochs, "validation", |e| e.val_accuracy, |v| format!("{:.2} %", 100.0 * v)),
         ],
     );
+    if segments {
+        let axis = Axis { label: "mean IoU", format: short, spacing: Spacing::Linear, ticks: None };
+        let miou = line(epochs, "validation", EpochRecord::score, |v| format!("{v:.4}"));
+        charts += &over_epochs(epochs, "Intersection over union", axis, vec![miou]);
+    }
     let sigmas = sigma_lines(epochs);
     if !sigmas.is_empty() {
         let label =
@@ -132,6 +147,10 @@ fn numbers(epochs: &[EpochRecord]) -> String {
         ("validation loss", Numbers),
         ("validation accuracy", Numbers),
     ];
+    let segments = epochs[0].val_miou.is_some();
+    if segments {
+        header.push(("validation mIoU", Numbers));
+    }
     header.extend(sigma_names.iter().map(|name| (name.as_str(), Numbers)));
     header.push(("seconds", Numbers));
     let rows: Vec<Vec<String>> = epochs
@@ -144,6 +163,9 @@ fn numbers(epochs: &[EpochRecord]) -> String {
                 number(e.val_loss, &format!("{:.4}", e.val_loss)),
                 percent(e.val_accuracy, 2),
             ];
+            if segments {
+                row.push(number(e.score(), &format!("{:.4}", e.score())));
+            }
             for layer in &layers {
                 let sigmas = e.sigma.get(*layer).map_or(&[][..], Vec::as_slice);
                 row.push(scales(sigmas));

@@ -1,6 +1,5 @@
 //! The learned filters of the N-jet layers as pictures.
 
-use super::contents::Trained;
 use super::html::{escape, note, section};
 use super::picture::{Pixels, data_uri};
 use crate::table::grouped;
@@ -28,9 +27,9 @@ const DEEP: usize = 8;
 const MOST_DEEP: usize = 16;
 
 /// The section; absent where no layer is an N-jet.
-pub fn html(trained: &Trained) -> Option<String> {
-    let deep = trained.model.njet_layers().count() > DEEP;
-    let layers = trained.model.njet_layers().map(|(name, layer)| {
+pub fn html(layers: &[(&str, &NJetConv2d)]) -> Option<String> {
+    let deep = layers.len() > DEEP;
+    let layers = layers.iter().map(|&(name, layer)| {
         let (heading, body) = of_layer(name, layer, if deep { MOST_DEEP } else { MOST });
         if deep {
             format!("<details>\n<summary>{heading}</summary>\n{body}</details>\n")

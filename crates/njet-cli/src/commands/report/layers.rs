@@ -6,7 +6,7 @@ use super::html::{Column, escape, note, number, section, table};
 use super::picture;
 use crate::table::grouped;
 use anyhow::Result;
-use njet::models::{Convolution, Unit};
+use njet::models::{Convolution, Description, Unit};
 use std::fmt::Write;
 
 /// The section.
@@ -14,14 +14,15 @@ use std::fmt::Write;
 /// # Errors
 /// The test image that is drawn cannot be read any more.
 pub fn html(contents: &Contents, trained: &Trained) -> Result<String> {
-    let mut body = rows(contents, trained);
+    let mut body = rows(&trained.description, contents.config.data.size);
     if let Some(tested) = &contents.tested {
         body += &fields(trained, tested)?;
     }
     Ok(section("layers", "Layers", &body))
 }
 
-fn rows(contents: &Contents, trained: &Trained) -> String {
+/// The table, for images of a size.
+pub fn rows(description: &Description, [height, width]: [usize; 2]) -> String {
     use Column::{Numbers, Words};
     let header = [
         ("layer", Words),
@@ -33,8 +34,7 @@ fn rows(contents: &Contents, trained: &Trained) -> String {
         ("multiply-adds", Numbers),
     ];
     let count = |n: u64| number(n as f64, &grouped(n));
-    let rows: Vec<Vec<String>> = trained
-        .description
+    let rows: Vec<Vec<String>> = description
         .layers
         .iter()
         .map(|layer| {
@@ -49,7 +49,6 @@ fn rows(contents: &Contents, trained: &Trained) -> String {
             ]
         })
         .collect();
-    let [height, width] = contents.config.data.size;
     let caption = format!("Layer by layer, for an image of {height}×{width} pixels");
     table(&caption, &header, &rows)
 }

@@ -12,19 +12,21 @@ mod page;
 mod picture;
 mod plot;
 mod scale;
+mod segment;
 
 use super::report;
 use crate::device::DeviceName;
 use anyhow::{Result, anyhow};
 use clap::Args;
-use njet::training::{RunDirectory, write_file};
+use njet::training::{RunDirectory, Task, write_file};
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// Write a page about a run: curves, scales, filters, receptive fields, mistakes
 ///
 /// One HTML file that needs no other and no network. It tests the best model on the test images, and on a part of them
-/// made larger and smaller.
+/// made larger and smaller. Of a run that segments it shows images beside their masks, and IoU by class and by the size of
+/// the objects.
 #[derive(Debug, Args)]
 pub struct Report {
     /// Directory of the run
@@ -51,15 +53,20 @@ impl Report {
     /// Writes the page and says where it is.
     pub fn run(self) -> Result<()> {
         let device = self.device.open()?;
-        let (run, config) = RunDirectory::open(&self.run)?;
-        let path = self.out.unwrap_or_else(|| run.path().join("report.html"));
-        let contents = contents::gather(&run, config, &device)?;
-        let page = page::page(&contents)?;
+        let (page, missing) = match RunDirectory::task(&self.run)? {
+            Task::Classify => {
+                let (run, config) = RunDirectory::open(&self.run)?;
+                let contents = contents::gather(&run, config, &device)?;
+                (page::page(&contents)?, contents.missing)
+            }
+            Task::Segment => segment::page(&self.run, &device)?,
+        };
+        let path = self.out.unwrap_or_else(|| self.run.join("report.html"));
         write_file(&path, page.as_bytes()).map_err(|e| anyhow!("{e}; choose another place with `--out`"))?;
-        for text in &contents.missing {
+        for text in &missing {
             crate::say(format_args!("note: {text}"));
         }
-        let outcome = Outcome { report: path.display().to_string(), missing: contents.missing };
+        let outcome = Outcome { report: path.display().to_string(), missing };
         report(self.json, &outcome, |outcome| format!("{}\n", outcome.report))
     }
 }

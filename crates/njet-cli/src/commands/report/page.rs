@@ -37,26 +37,37 @@ pub fn page(contents: &Contents) -> Result<String> {
     }
     if let Some(trained) = trained {
         body += &layers::html(contents, trained)?;
-        body += &filters::html(trained).unwrap_or_default();
+        let njet_layers: Vec<_> = trained.model.njet_layers().collect();
+        body += &filters::html(&njet_layers).unwrap_or_default();
     }
     if let Some(tested) = tested {
         body += &scale::html(&tested.curve);
         body += &confusion::html(tested);
         body += &mistakes::html(tested)?;
     }
-    body += &format!(
+    body += &settings_section(settings);
+    Ok(shell(name, &subtitle(config), &body))
+}
+
+/// The file of the settings, folded up.
+pub fn settings_section(settings: &str) -> String {
+    format!(
         "<section id=\"settings\" aria-labelledby=\"settings-heading\">\n<h2 id=\"settings-heading\">Settings</h2>\n<details>\n<summary>config.toml</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
         escape(settings)
-    );
+    )
+}
+
+/// The page around its contents. `name` and `subtitle` are text, `body` is HTML.
+pub fn shell(name: &str, subtitle: &str, body: &str) -> String {
     let title = escape(name);
-    Ok(format!(
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{title}: njet report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
          <header>\n<p class=\"brand\">njet report</p>\n<h1>{title}</h1>\n{}</header>\n<main>\n{body}</main>\n\
          <footer><p>Made by njet {}</p></footer>\n</body>\n</html>\n",
-        note(&subtitle(config)),
+        note(subtitle),
         env!("CARGO_PKG_VERSION"),
-    ))
+    )
 }
 
 fn subtitle(config: &RunConfig) -> String {
@@ -82,27 +93,40 @@ fn headline(contents: &Contents) -> String {
         tile("test accuracy", percent(e.accuracy, 2), format!("{} images", grouped(e.count as u64)));
         tile("test loss", number(e.loss, &format!("{:.4}", e.loss)), "nats an image".to_owned());
     }
-    if let Some(best) = EpochRecord::best(&contents.epochs) {
-        let (done, all) = (contents.epochs.len(), contents.config.epochs);
-        let unfinished = if done < all { ", unfinished" } else { "" };
-        tile("validation accuracy", percent(best.val_accuracy, 2), format!("the best, in epoch {}", best.epoch));
-        let seconds: f64 = contents.epochs.iter().map(|e| e.seconds).sum();
-        tile(
-            "epochs",
-            number(done as f64, &done.to_string()),
-            format!("of {all}{unfinished}, in {}", duration(seconds)),
-        );
-    }
+    tile_epochs(&contents.epochs, contents.config.epochs, &mut tile);
     if let Some(trained) = &contents.trained {
-        let [height, width] = contents.config.data.size;
-        let Description { parameters, multiply_adds, .. } = &trained.description;
-        tile("parameters", number(*parameters as f64, &grouped(*parameters as u64)), "trained values".to_owned());
-        tile(
-            "multiply-adds",
-            number(*multiply_adds as f64, &engineering(*multiply_adds)),
-            format!("for {height}×{width} pixels"),
-        );
+        tile_description(&trained.description, contents.config.data.size, &mut tile);
     }
+    tiles_html(tiles)
+}
+
+/// Tells what is figure, figure and detail of a tile.
+pub type Tile<'a> = dyn FnMut(&str, String, String) + 'a;
+
+/// The best epoch, and how many there are.
+pub fn tile_epochs(epochs: &[EpochRecord], all: usize, tile: &mut Tile<'_>) {
+    let Some(best) = EpochRecord::best(epochs) else { return };
+    let done = epochs.len();
+    let unfinished = if done < all { ", unfinished" } else { "" };
+    let (what, figure) = match best.val_miou {
+        Some(miou) => ("validation mIoU", number(miou, &format!("{miou:.3}"))),
+        None => ("validation accuracy", percent(best.val_accuracy, 2)),
+    };
+    tile(what, figure, format!("the best, in epoch {}", best.epoch));
+    let seconds: f64 = epochs.iter().map(|e| e.seconds).sum();
+    tile("epochs", number(done as f64, &done.to_string()), format!("of {all}{unfinished}, in {}", duration(seconds)));
+}
+
+/// How large the network is.
+pub fn tile_description(description: &Description, [height, width]: [usize; 2], tile: &mut Tile<'_>) {
+    let Description { parameters, multiply_adds, .. } = description;
+    tile("parameters", number(*parameters as f64, &grouped(*parameters as u64)), "trained values".to_owned());
+    let figure = number(*multiply_adds as f64, &engineering(*multiply_adds));
+    tile("multiply-adds", figure, format!("for {height}×{width} pixels"));
+}
+
+/// What, figure (HTML) and detail of each.
+pub fn tiles_html(tiles: Vec<[String; 3]>) -> String {
     let tiles: Vec<String> = tiles
         .into_iter()
         .map(|[what, figure, detail]| {

@@ -1,18 +1,25 @@
 //! `njet train`
 
-use super::{load, report};
+mod segment;
+
+use super::{dataset_error, load, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::{Display, duration};
 use crate::table::grouped;
 use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::Device;
 use clap::Args;
 use njet::data::{self, MULTI_SIZE_PREFIX, MultiSize, Samples, Sizing};
 use njet::models::{Architecture, LayerKind, ModelError, Subsampling};
+use njet::segmentation::UNET;
+use njet::segmentation::data::SCENES;
 use njet::training::{
-    DataConfig, Observer, OptimizerKind, RunConfig, RunDirectory, ScheduleKind, Summary, Task, Trainer, TrainingError,
+    DataConfig, Observer, OptimizerConfig, OptimizerKind, RunConfig, RunDirectory, ScheduleConfig, ScheduleKind,
+    Settings, Summary, Task, Trainer, TrainingError,
 };
 use njet::{Discretisation, PaddingMode, SigmaBounds, SigmaSharing};
+use segment::SegmentFlags;
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -20,12 +27,13 @@ use std::path::{Path, PathBuf};
 /// Train a network
 #[derive(Debug, Args)]
 pub struct Train {
-    /// What is learned
-    #[arg(long, value_parser = ["classify"], default_value = "classify")]
-    task: String,
-    /// Data: a name from `njet data list`, a directory (IDX, CIFAR or image files), or multi-size:NAME
-    #[arg(long, value_name = "NAME|DIR", default_value = data::DEFAULT_SOURCE)]
-    data: String,
+    /// What is learned: classify (a label for each image) or segment (a class for every pixel)
+    #[arg(long, value_name = "classify|segment", default_value_t = Task::Classify)]
+    task: Task,
+    /// Data: a name from `njet data list`, a directory (IDX, CIFAR or image files), or multi-size:NAME; to segment, scenes
+    /// or a directory with images and masks (default: the built-in images, or scenes made of them)
+    #[arg(long, value_name = "NAME|DIR")]
+    data: Option<String>,
     /// Images of mixed sizes: fixed, letterbox, random-resized-crop or group (default: fixed, or letterbox where sizes
     /// are mixed)
     #[arg(long, value_name = "NAME")]
@@ -34,9 +42,9 @@ pub struct Train {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     size: Option<usize>,
     /// Architecture: njet-small, nin, allcnn, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or
-    /// efficientnet-b0
-    #[arg(long, value_name = "NAME", default_value_t = Architecture::Small)]
-    arch: Architecture,
+    /// efficientnet-b0 (default: njet-small); to segment, unet
+    #[arg(long, value_name = "NAME")]
+    arch: Option<String>,
     /// Spatial layers: njet (their size is learned) or conv (plain convolutions)
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
@@ -83,12 +91,12 @@ pub struct Train {
     /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
-    /// Passes over the training images
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 8)]
-    epochs: usize,
-    /// Images in a step
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 64)]
-    batch_size: usize,
+    /// Passes over the training images (default: 8, to segment 30)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    epochs: Option<usize>,
+    /// Images in a step (default: 64, to segment 16)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    batch_size: Option<usize>,
     /// Optimiser: adamw or sgd
     #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
     optimizer: String,
@@ -113,10 +121,10 @@ pub struct Train {
     /// Factor of each step
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
     step_factor: f64,
-    /// Largest random shift of a training image in pixels
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
-    shift: usize,
-    /// Mirror half of the training images left to right
+    /// Largest random shift of a training image in pixels (default: 1)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    shift: Option<usize>,
+    /// Mirror half of the training images left to right (to segment, always)
     #[arg(long)]
     flip: bool,
     /// Decides every random choice
@@ -125,9 +133,11 @@ pub struct Train {
     /// Use at most so many training images
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     limit: Option<usize>,
-    /// Part of the training images kept for validation
-    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.1)]
-    validation: f64,
+    /// Part of the training images kept for validation (default: 0.1)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    validation: Option<f64>,
+    #[command(flatten)]
+    segment: SegmentFlags,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -140,7 +150,8 @@ pub struct Train {
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
-        "shift", "flip", "seed", "limit", "validation", "out",
+        "shift", "flip", "seed", "limit", "validation", "out", "depth", "width", "crop", "loss", "class_weights",
+        "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,
     /// Draw the curves of the run on the terminal while it goes
@@ -168,6 +179,17 @@ impl Train {
             can_draw()?;
         }
         let device = self.device.open()?;
+        let task = match &self.resume {
+            Some(path) => RunDirectory::task(path)?,
+            None => self.task,
+        };
+        match task {
+            Task::Classify => self.classify(&device),
+            Task::Segment => segment::run(&self, &device),
+        }
+    }
+
+    fn classify(&self, device: &Device) -> Result<()> {
         let (run, config, dataset) = match &self.resume {
             Some(path) => {
                 let (run, config) = RunDirectory::open(path)?;
@@ -175,30 +197,26 @@ impl Train {
                 (run, config, dataset)
             }
             None => {
-                let dataset = load(&source(&self.data)?)?;
+                let dataset = load(&source(&self.data())?)?;
                 let config = self.config(&dataset)?;
                 // Whatever is wrong with the settings is said before anything is written.
                 config.validate().map_err(usage)?;
-                match config.model.init(&device) {
+                match config.model.init(device) {
                     Ok(_) => {}
                     Err(e @ ModelError::Empty { .. }) => {
                         bail!("{}: {e}; give images of two or more classes", dataset.name)
                     }
                     Err(e) => return Err(usage(e).into()),
                 }
-                Trainer::new(&config, &dataset, &device)?;
+                Trainer::new(&config, &dataset, device)?;
                 for warning in config.model.warnings() {
                     crate::say(format_args!("warning: {warning}"));
                 }
-                let run = match &self.out {
-                    Some(path) => RunDirectory::create(path, &config),
-                    None => create_default(&config),
-                };
-                let run = run.map_err(|e| advise(e, "choose another directory with `--out`"))?;
-                (run, config, dataset)
+                let name = format!("{}-{}", config.model.arch, config.model.layer);
+                (directory(self.out.as_deref(), &config, &name)?, config, dataset)
             }
         };
-        let trainer = Trainer::new(&config, &dataset, &device)?;
+        let trainer = Trainer::new(&config, &dataset, device)?;
         tell_skipped(&dataset);
         if config.data.sizing != Sizing::Fixed {
             let [height, width] = config.data.size;
@@ -223,40 +241,75 @@ impl Train {
     }
 
     fn config(&self, dataset: &data::Dataset) -> Result<RunConfig> {
-        let mut config = RunConfig::new(dataset, self.arch);
+        if let Some(flag) = self.segment.given() {
+            bail!(Usage(anyhow!("{flag} is for `--task segment`: leave it out, or add that")));
+        }
+        let arch = match &self.arch {
+            Some(name) => name.parse().map_err(usage)?,
+            None => Architecture::Small,
+        };
+        let mut config = RunConfig::new(dataset, arch);
         config.data = sized(config.data, dataset, self.sizing, self.size)?;
-        let sgd = self.optimizer == "sgd";
-        config.epochs = self.epochs;
-        config.batch_size = self.batch_size;
+        config.epochs = self.epochs.unwrap_or(config.epochs);
+        config.batch_size = self.batch_size.unwrap_or(config.batch_size);
         config.seed = self.seed;
         config.data.limit = self.limit;
-        config.data.validation = self.validation;
+        config.data.validation = self.validation.unwrap_or(config.data.validation);
         config.model.layer = self.layer;
         config.model.conv_side = self.conv_side;
-        config.model.subsampling = Some(self.subsampling.unwrap_or(self.arch.subsampling()));
+        config.model.subsampling = Some(self.subsampling.unwrap_or(arch.subsampling()));
         config.model.order = self.order;
         config.model.safe_ratio = self.safe_ratio;
         config.model.sharing = self.sigma_sharing;
         config.model.separate_axes = self.separate_axes;
         config.model.bounds = self.sigma_bounds;
         config.model.padding_mode = self.padding_mode;
-        config.optimizer.sigma_prior = self.sigma_prior;
-        config.optimizer.sigma_prior_at = self.sigma_prior_at;
         config.model.sigma = self.sigma;
         config.model.learn_sigma = !self.fixed_sigma;
         config.model.extent = self.extent;
         config.model.discretisation = self.discretisation;
-        config.optimizer.kind = if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw };
-        config.optimizer.lr = self.lr.unwrap_or(if sgd { 0.05 } else { 0.01 });
-        config.optimizer.sigma_lr = self.sigma_lr;
-        config.optimizer.weight_decay = self.weight_decay.unwrap_or(if sgd { 5e-4 } else { 0.01 });
-        config.optimizer.momentum = self.momentum;
-        config.schedule.kind = if self.schedule == "step" { ScheduleKind::Step } else { ScheduleKind::Cosine };
-        config.schedule.every = self.step_every;
-        config.schedule.gamma = self.step_factor;
-        config.augment.shift = self.shift;
+        (config.optimizer, config.schedule) = self.optimization();
+        config.augment.shift = self.shift.unwrap_or(config.augment.shift);
         config.augment.flip = self.flip;
         Ok(config)
+    }
+
+    /// The data's name.
+    fn data(&self) -> String {
+        let usual = match self.task {
+            Task::Classify => data::DEFAULT_SOURCE,
+            Task::Segment => SCENES,
+        };
+        self.data.clone().unwrap_or_else(|| usual.to_owned())
+    }
+
+    /// The first flag given that segmentation does not have.
+    fn classifying(&self) -> Option<&'static str> {
+        let flags = [
+            (self.arch.as_deref().is_some_and(|arch| arch != UNET), "an --arch other than unet"),
+            (self.sizing.is_some(), "--sizing"),
+            (self.size.is_some(), "--size"),
+            (self.conv_side.is_some(), "--conv-side"),
+            (self.shift.is_some(), "--shift"),
+            (self.validation.is_some(), "--validation"),
+        ];
+        flags.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
+    /// How the loss is made small.
+    fn optimization(&self) -> (OptimizerConfig, ScheduleConfig) {
+        let sgd = self.optimizer == "sgd";
+        let optimizer = OptimizerConfig {
+            kind: if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw },
+            lr: self.lr.unwrap_or(if sgd { 0.05 } else { 0.01 }),
+            sigma_lr: self.sigma_lr,
+            weight_decay: self.weight_decay.unwrap_or(if sgd { 5e-4 } else { 0.01 }),
+            momentum: self.momentum,
+            sigma_prior: self.sigma_prior,
+            sigma_prior_at: self.sigma_prior_at,
+        };
+        let kind = if self.schedule == "step" { ScheduleKind::Step } else { ScheduleKind::Cosine };
+        (optimizer, ScheduleConfig { kind, every: self.step_every, gamma: self.step_factor })
     }
 }
 
@@ -360,16 +413,21 @@ pub(super) fn source(name: &str) -> Result<String> {
     Ok(path.to_str().with_context(|| format!("{} is not a UTF-8 path", path.display()))?.to_owned())
 }
 
-/// The first free `runs/ARCH-LAYER-N`.
-fn create_default(config: &RunConfig) -> Result<RunDirectory, TrainingError> {
-    for n in 1.. {
-        let path = PathBuf::from(format!("runs/{}-{}-{n}", config.model.arch, config.model.layer));
-        match RunDirectory::create(&path, config) {
-            Err(TrainingError::HoldsRun { .. } | TrainingError::NotEmpty { .. }) => {}
-            other => return other,
+/// The directory of a new run: the one asked for, or the first free `runs/NAME-N`.
+fn directory(out: Option<&Path>, config: &impl Settings, name: &str) -> Result<RunDirectory> {
+    let create = || {
+        if let Some(path) = out {
+            return RunDirectory::create(path, config);
         }
-    }
-    unreachable!("numbers do not run out")
+        for n in 1.. {
+            match RunDirectory::create(&PathBuf::from(format!("runs/{name}-{n}")), config) {
+                Err(TrainingError::HoldsRun { .. } | TrainingError::NotEmpty { .. }) => {}
+                other => return other,
+            }
+        }
+        unreachable!("numbers do not run out")
+    };
+    create().map_err(|e| advise(e, "choose another directory with `--out`"))
 }
 
 fn text(result: &Outcome) -> String {

@@ -1,4 +1,4 @@
-//! The highest memory of this process during a piece of work, where the system tells it (Linux).
+//! The highest memory of this process, in all or during a piece of work, where the system tells it (Linux).
 
 use std::fs;
 
@@ -18,8 +18,13 @@ impl Watch {
 
     /// Bytes by which the highest since then is above what was held at the start.
     pub fn peak(&self) -> Option<u64> {
-        Some(status("VmHWM:")?.saturating_sub(self.before))
+        Some(peak()?.saturating_sub(self.before))
     }
+}
+
+/// Bytes that this process held at most so far.
+pub fn peak() -> Option<u64> {
+    status("VmHWM:")
 }
 
 /// A size in `/proc/self/status`, in bytes.

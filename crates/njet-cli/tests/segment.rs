@@ -1,0 +1,260 @@
+//! Segmentation from the command line: train, eval, predict, inspect, report, reproduce; and what is refused.
+
+mod command;
+mod page;
+
+use command::{Place, truncate};
+use image::{GrayImage, Luma, RgbImage};
+use page::tags;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// Images of 20×23 pixels: a bright disc or a dark square on grey, and where they are.
+fn scenes(directory: &Path) {
+    for (part, count) in [("train", 6u32), ("val", 2)] {
+        let [images, masks] = ["images", "masks"].map(|kind| directory.join(part).join(kind));
+        [&images, &masks].into_iter().for_each(|path| fs::create_dir_all(path).unwrap());
+        for i in 0..count {
+            let (x0, y0) = (6 + 2 * (i % 5), 7 + i % 6);
+            let class = move |x: u32, y: u32| {
+                let (dx, dy) = (x.abs_diff(x0), y.abs_diff(y0));
+                match i % 2 {
+                    0 if dx * dx + dy * dy <= 16 => 1,
+                    1 if dx.max(dy) <= 3 => 2,
+                    _ => 0,
+                }
+            };
+            let shade = |class: u8, x: u32, y: u32| [120u8, 230, 20][usize::from(class)] + (x * 7 + y * 13) as u8 % 20;
+            let name = format!("{i}.png");
+            GrayImage::from_fn(23, 20, |x, y| Luma([shade(class(x, y), x, y)])).save(images.join(&name)).unwrap();
+            GrayImage::from_fn(23, 20, |x, y| Luma([class(x, y)])).save(masks.join(&name)).unwrap();
+        }
+    }
+    fs::write(directory.join("classes.txt"), "ground\ndisc\nsquare\n").unwrap();
+}
+
+const SMALL: &str = "train --task segment --data data --width 4 --depth 1 --crop 16 --batch-size 2 --scale-jitter 1";
+
+fn place() -> Place {
+    let place = Place::new();
+    scenes(&place.path("data"));
+    place
+}
+
+fn with_run() -> Place {
+    let place = place();
+    place.run(&format!("{SMALL} --epochs 2 --out run")).done();
+    place
+}
+
+#[test]
+fn a_network_learns_to_find_discs_and_squares() {
+    let place = place();
+    let result = place.run(&format!("{SMALL} --epochs 30 --out run --json")).done().json();
+    assert_eq!(
+        (&result["task"], &result["arch"], &result["layer"]),
+        (&"segment".into(), &"unet".into(), &"njet".into())
+    );
+    let miou = result["val_miou"].as_f64().unwrap();
+    assert!(miou > 0.7, "{miou}");
+    // A directory without test scenes is tested on those of val.
+    assert_eq!(result["test_miou"], result["val_miou"]);
+    assert!(result["sigma"]["down0.conv1"][0].as_f64().unwrap() > 0.0);
+
+    let metrics = place.metrics("run");
+    let best = result["best_epoch"].as_u64().unwrap() as usize;
+    assert_eq!((metrics.len(), &metrics[best - 1]["val_miou"]), (30, &result["val_miou"]));
+    assert!(metrics.iter().all(|line| line["val_miou"].as_f64().unwrap() <= miou));
+
+    let eval = place.run("eval run --json").done().json();
+    assert_eq!((&eval["count"], &eval["miou"]), (&2.into(), &result["test_miou"]));
+    let names: Vec<&String> = eval["iou"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["disc", "ground", "square"]);
+    assert_eq!(eval["dice"].as_object().unwrap().len(), 3);
+    place.nothing_half_written();
+}
+
+#[test]
+fn the_twin_and_safe_subsampling_are_trained_too() {
+    let place = place();
+    for (run, flags) in [("conv", "--layer conv"), ("safe", "--subsampling safe --loss focal --class-weights balanced")]
+    {
+        let result = place.run(&format!("{SMALL} --epochs 1 {flags} --out {run} --json")).done().json();
+        assert_eq!(result["sigma"].as_object().unwrap().is_empty(), run == "conv");
+        place.run(&format!("eval {run} --json")).done().json();
+    }
+}
+
+#[test]
+fn an_interrupted_run_comes_to_the_same_numbers() {
+    let place = place();
+    let numbers = |run: &str| {
+        let mut lines = place.metrics(run);
+        for line in &mut lines {
+            ["seconds", "waiting"].into_iter().for_each(|key| drop(line.as_object_mut().unwrap().remove(key)));
+        }
+        (lines, fs::read(place.path(run).join("model.safetensors")).unwrap())
+    };
+    place.run(&format!("{SMALL} --epochs 3 --out whole")).done();
+    place.run(&format!("{SMALL} --epochs 3 --out again")).done();
+    // As after a kill in the last epoch.
+    fs::remove_dir_all(place.path("again/checkpoints/epoch-0003")).unwrap();
+    place.run("train --resume again").done();
+    assert!(numbers("whole") == numbers("again"));
+}
+
+#[test]
+fn masks_and_overlays_are_written() {
+    let place = with_run();
+    RgbImage::from_fn(31, 9, |x, y| image::Rgb([(8 * x) as u8, (20 * y) as u8, 90]))
+        .save(place.path("photo.png"))
+        .unwrap();
+    GrayImage::from_pixel(1, 1, Luma([7])).save(place.path("dot.png")).unwrap();
+    let result = place.run("predict run photo.png dot.png --out here --json").done().json();
+    let images = result["images"].as_array().unwrap();
+    for (image, [width, height]) in images.iter().zip([[31, 9], [1, 1]]) {
+        let mask = image::open(place.path(image["mask"].as_str().unwrap())).unwrap();
+        let overlay = image::open(place.path(image["overlay"].as_str().unwrap())).unwrap();
+        assert_eq!(([mask.width(), mask.height()], overlay.width()), ([width, height], width));
+    }
+    // What is written is a mask that can be trained on.
+    let mask = fs::read(place.path("here/photo.mask.png")).unwrap();
+    let reader = png::Decoder::new(std::io::Cursor::new(mask)).read_info().unwrap();
+    assert_eq!(reader.info().color_type, png::ColorType::Indexed);
+
+    fs::write(place.path("broken.png"), b"no image").unwrap();
+    let outcome = place.run("predict run photo.png broken.png --out here --json");
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("broken.png"), "{}", outcome.stderr);
+    assert_eq!(outcome.json()["images"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_network_is_described_layer_by_layer() {
+    let place = with_run();
+    let result = place.run("inspect run --json").done().json();
+    let layers = result["layers"].as_array().unwrap();
+    let names: Vec<&str> = layers.iter().map(|layer| layer["name"].as_str().unwrap()).collect();
+    let expected =
+        ["down0.conv1", "down0.conv2", "down1.conv1", "down1.conv2", "up0.step", "up0.conv1", "up0.conv2", "head"];
+    assert_eq!(names, expected);
+    let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
+    assert_eq!(result["parameters"].as_u64(), Some(sum));
+    assert_eq!(layers[4]["sigma"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_report_shows_images_and_figures() {
+    let place = with_run();
+    place.run("report run").done();
+    let tags = tags(&fs::read_to_string(place.path("run/report.html")).unwrap());
+    for id in ["training", "examples", "classes", "sizes", "layers", "filters", "settings"] {
+        assert!(tags.iter().any(|tag| tag.attribute("id") == Some(id)), "{id}");
+    }
+    // Image, truth, prediction and errors of both.
+    let examples = tags.iter().filter(|tag| tag.attribute("alt").is_some_and(|alt| alt.starts_with("Test image ")));
+    assert_eq!(examples.count(), 8);
+    let values: Vec<f64> = tags
+        .iter()
+        .filter(|tag| tag.name == "data")
+        .map(|tag| tag.attribute("value").unwrap().parse().unwrap())
+        .collect();
+    let eval = place.run("eval run --json").done().json();
+    for figure in [&eval["miou"], &eval["iou"]["ground"], &place.metrics("run")[1]["val_miou"]] {
+        assert!(values.contains(&figure.as_f64().unwrap()), "{figure}");
+    }
+}
+
+#[test]
+fn the_claim_about_segmentation_is_tried() {
+    let place = Place::new();
+    let result = place.run("reproduce segmentation --quick --json").done().json();
+    assert_eq!(result["rows"].as_array().unwrap().len(), 4);
+    assert!(result["verdicts"].as_array().unwrap().len() >= 2);
+    let page = fs::read_to_string(place.path("runs/reproduce-quick/segmentation/results.md")).unwrap();
+    assert!(page.contains("| σ learned from 1 |") && page.contains("The figures mean nothing"), "{page}");
+    // The same command finds everything there.
+    let again = place.run("reproduce segmentation --quick --json").done().json();
+    assert_eq!(again, result);
+}
+
+/// Masks and images that do not go together are named.
+#[test]
+fn bad_masks_are_named() {
+    let train = format!("{SMALL} --epochs 1 --out run");
+    let broken = |change: &dyn Fn(&Path), words: &[&str]| {
+        let place = place();
+        change(&place.path("data"));
+        place.refuses(&train, 1, words);
+    };
+    broken(&|data| fs::remove_file(data.join("train/masks/3.png")).unwrap(), &["3.png", "mask"]);
+    broken(
+        &|data| GrayImage::from_pixel(23, 19, Luma([0])).save(data.join("train/masks/2.png")).unwrap(),
+        &["2.png", "23", "20", "19"],
+    );
+    broken(
+        &|data| GrayImage::from_pixel(23, 20, Luma([9])).save(data.join("val/masks/1.png")).unwrap(),
+        &["1.png", "9"],
+    );
+    broken(&|data| truncate(&data.join("train/masks/0.png"), 40), &["0.png"]);
+    broken(&|data| fs::write(data.join("train/masks/0.png"), b"").unwrap(), &["0.png"]);
+    broken(&|data| fs::remove_dir_all(data.join("val")).unwrap(), &["val"]);
+}
+
+/// A mask that says nothing, and an image of one pixel, are odd but no mistakes.
+#[test]
+fn an_ignored_mask_and_a_single_pixel_are_no_trouble() {
+    let place = place();
+    GrayImage::from_pixel(23, 20, Luma([255])).save(place.path("data/train/masks/0.png")).unwrap();
+    GrayImage::from_pixel(23, 20, Luma([255])).save(place.path("data/val/masks/0.png")).unwrap();
+    GrayImage::from_pixel(1, 1, Luma([50])).save(place.path("data/train/images/1.png")).unwrap();
+    GrayImage::from_pixel(1, 1, Luma([1])).save(place.path("data/train/masks/1.png")).unwrap();
+    let result = place.run(&format!("{SMALL} --epochs 1 --batch-size 1 --out run --json")).done().json();
+    assert!(result["val_miou"].as_f64().unwrap() >= 0.0);
+    assert!(place.metrics("run")[0]["train_loss"].as_f64().unwrap().is_finite());
+}
+
+#[test]
+fn flags_of_the_other_task_are_refused() {
+    let place = with_run();
+    for (flags, words) in [
+        ("--arch resnet20", ["--arch other than unet", "classify"]),
+        ("--sizing letterbox", ["--sizing", "classify"]),
+        ("--conv-side 5", ["--conv-side", "classify"]),
+        ("--subsampling none", ["several resolutions", "not none"]),
+        ("--subsampling safe --layer conv", ["safe subsampling", "plain convolutions"]),
+        ("--depth 0", ["the depth of a U-Net is 0", "from 1 to 8"]),
+        ("--loss hinge", ["unknown loss `hinge`", "dice"]),
+        ("--class-weights 1,2", ["2 class weights for 3 classes", "one for each"]),
+        ("--crop 0", ["size of the images is 0×0", "at least 1×1"]),
+        ("--scale-jitter 0.5", ["the largest random scale is 0.5", "at least 1"]),
+        ("--data nowhere", ["nowhere", "scenes"]),
+    ] {
+        let train = match flags.starts_with("--data") {
+            true => format!("train --task segment {flags} --out new"),
+            false => format!("train --task segment --data data {flags} --out new"),
+        };
+        place.run(&train).refused(2, &words);
+        assert!(!place.path("new").exists());
+    }
+    place.refuses("train --depth 3", 2, &["--depth", "--task segment"]);
+    place.refuses("train --resume run --depth 3", 2, &["--depth"]);
+    place.refuses("eval run --scales 1,2", 2, &["--scales", "segments"]);
+    place.refuses("predict run data/val/images/0.png --native", 2, &["--native", "segments"]);
+    place.refuses("transfer run --scale 2 --out other", 1, &["run", "segment"]);
+    let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    fs::write(place.path("run/config.toml"), settings.replace("depth = 1", "depth = 2")).unwrap();
+    place.run("eval run").refused(1, &["model.safetensors"]);
+}
+
+/// Of other classes than the network was trained for.
+#[test]
+fn other_classes_are_refused() {
+    let place = with_run();
+    scenes(&place.path("other"));
+    fs::write(place.path("other/classes.txt"), "ground\ndisc\nsquare\nstar\n").unwrap();
+    place.refuses("eval run --data other", 1, &["3 classes", "4"]);
+    let eval: Value = place.run("eval run --data data --json").done().json();
+    assert_eq!(eval["count"], 2);
+}

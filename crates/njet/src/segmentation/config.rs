@@ -1,0 +1,129 @@
+//! Settings of a run that learns to segment.
+
+use super::data::{JointAugment, SegmentationSet};
+use super::loss::Loss;
+use crate::data::{DataError, Normalisation};
+use crate::models::{ModelError, UNet, UNetConfig};
+use crate::training::{
+    ConfigError, Course, OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind, Settings, Task, check,
+    check_size,
+};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// Name of the architecture on the command line and in files.
+pub const UNET: &str = "unet";
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SegmentationConfig {
+    /// [`Task::Segment`].
+    pub task: Task,
+    /// Passes over the training scenes.
+    pub epochs: usize,
+    /// Scenes in a step.
+    pub batch_size: usize,
+    /// Decides every random choice.
+    pub seed: u64,
+    /// Scenes.
+    pub data: SceneConfig,
+    /// Network.
+    pub model: UNetConfig,
+    /// What is made small.
+    pub loss: Loss,
+    /// Optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// Random changes of the training scenes.
+    pub augment: JointAugment,
+}
+
+/// Where the scenes come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct SceneConfig {
+    /// A known name or a directory: what [`load`](super::data::load) takes.
+    pub source: String,
+    /// Use at most this many training scenes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Rows and columns of the pieces of scenes that the network is trained on.
+    pub crop: [usize; 2],
+    /// How pixels become numbers: that of the training scenes, for whatever the network sees later.
+    pub normalisation: Normalisation,
+}
+
+/// Side of a training piece unless one is given or the scenes are smaller: large enough for context, and for many of them
+/// in a batch.
+const CROP: usize = 96;
+
+impl SegmentationConfig {
+    /// AdamW and a cosine for 30 epochs, 16 pieces of 96×96 pixels in a step, cross-entropy and Dice.
+    ///
+    /// # Errors
+    /// A scene that cannot be read any more.
+    pub fn new(set: &SegmentationSet) -> Result<Self, DataError> {
+        let greatest = |axis: usize| (0..set.train.len()).map(|i| set.train.size(i)[axis]).max().unwrap_or(1);
+        Ok(Self {
+            task: Task::Segment,
+            epochs: 30,
+            batch_size: 16,
+            seed: 1,
+            data: SceneConfig {
+                source: set.name.clone(),
+                limit: None,
+                crop: [0, 1].map(|axis| greatest(axis).min(CROP)),
+                normalisation: set.train.normalisation()?,
+            },
+            model: UNetConfig::new(set.channels, set.classes.len()),
+            loss: Loss::default(),
+            optimizer: OptimizerConfig {
+                kind: OptimizerKind::Adamw,
+                lr: 1e-2,
+                sigma_lr: 1e-2,
+                weight_decay: 1e-2,
+                momentum: 0.9,
+                sigma_prior: 0.0,
+                sigma_prior_at: None,
+            },
+            schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
+            augment: JointAugment::default(),
+        })
+    }
+}
+
+impl Settings for SegmentationConfig {
+    type Model = UNet;
+    const TASK: Task = Task::Segment;
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.course().validate()?;
+        check_size(self.data.crop)?;
+        check(self.data.limit != Some(0), "the limit on the training scenes", &0, "at least 1")?;
+        let JointAugment { scale, colour, .. } = self.augment;
+        check((1.0..=16.0).contains(&scale), "the largest random scale", &scale, "at least 1 and at most 16")?;
+        check((0.0..=1.0).contains(&colour), "the random change of colour", &colour, "at least 0 and at most 1")
+    }
+
+    fn init(&self, device: &Device) -> Result<UNet, ModelError> {
+        self.model.init(device)
+    }
+
+    fn course(&self) -> Course<'_> {
+        Course {
+            arch: UNET,
+            layer: self.model.layer,
+            source: &self.data.source,
+            size: self.data.crop,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            seed: self.seed,
+            sigma: self.model.njet.sigma,
+            learn_sigma: self.model.njet.learn_sigma,
+            optimizer: &self.optimizer,
+            schedule: &self.schedule,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Training a network that segments.
+
+use super::batch::SceneBatch;
+use super::config::SegmentationConfig;
+use super::data::{IGNORED, SegmentationSet};
+use super::evaluate::{SceneEvaluation, evaluate_scenes, segment, workers};
+use super::tiles::{Segmenter, classes};
+use crate::data::{DataError, Random, Stream};
+use crate::models::UNet;
+use crate::training::{
+    EpochRecord, Objective, Observer, RunDirectory, Settings, Step, TrainingError, Validation, learn, load_model,
+    sigmas,
+};
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SegmentationSummary {
+    /// Trained values of the model.
+    pub parameters: usize,
+    /// Epochs of the run.
+    pub epochs: usize,
+    /// The epoch with the best mIoU on the validation scenes, from 1: its model is kept and tested.
+    pub best_epoch: usize,
+    /// Its mIoU on the validation scenes.
+    pub val_miou: f64,
+    /// Its mIoU on the test scenes.
+    pub test_miou: f64,
+    /// Its σ in pixels, layer by layer.
+    pub sigma: BTreeMap<String, Vec<f64>>,
+    /// Time spent training.
+    pub seconds: f64,
+}
+
+/// Trains a U-Net on scenes.
+#[derive(Debug)]
+pub struct SegmentationTrainer<'a> {
+    config: &'a SegmentationConfig,
+    set: &'a SegmentationSet,
+    training: Vec<usize>,
+    device: Device,
+}
+
+impl<'a> SegmentationTrainer<'a> {
+    /// Checks the settings against the scenes and chooses those to train on.
+    ///
+    /// # Errors
+    /// Settings that make no sense; scenes that do not fit the model or are too few.
+    pub fn new(
+        config: &'a SegmentationConfig,
+        set: &'a SegmentationSet,
+        device: &Device,
+    ) -> Result<Self, TrainingError> {
+        config.validate()?;
+        config.loss.check(config.model.classes)?;
+        check_scenes(config, set)?;
+        if set.train.normalisation()? != config.data.normalisation {
+            return Err(TrainingError::OtherImages { data: set.name.clone() });
+        }
+        let mut training: Vec<usize> = (0..set.train.len()).collect();
+        if let Some(limit) = config.data.limit.filter(|&limit| limit < training.len()) {
+            Random::for_stream(config.seed, Stream::Limit, 0).shuffle(&mut training);
+            training.truncate(limit);
+            training.sort_unstable();
+        }
+        if training.is_empty() || set.val.is_empty() {
+            let (training, validation) = (training.len(), set.val.len());
+            return Err(TrainingError::TooFewImages { images: training + validation, training, validation });
+        }
+        Ok(Self { config, set, training, device: device.clone() })
+    }
+
+    /// Trains from the newest checkpoint of `run`, or from the start where it has none, to the end. Interrupted at any
+    /// moment and called again, it ends with the same numbers.
+    ///
+    /// # Errors
+    /// Files of the run that cannot be read or written; a loss that is not finite.
+    pub fn run(&self, run: &RunDirectory, observer: &mut dyn Observer) -> Result<SegmentationSummary, TrainingError> {
+        let state = learn(self, run, &self.device, observer)?;
+        let model = load_model(run, self.config, &self.device)?;
+        let best = EpochRecord::best(&state.epochs).expect("a finished run has an epoch");
+        Ok(SegmentationSummary {
+            parameters: model.num_parameters(),
+            epochs: state.epochs.len(),
+            best_epoch: best.epoch,
+            val_miou: best.score(),
+            test_miou: self.test(&model, &mut |_| {})?.miou,
+            sigma: sigmas(&model),
+            seconds: state.seconds,
+        })
+    }
+
+    /// What a model in evaluation mode makes of the test scenes. `progress` is told how many are done.
+    ///
+    /// # Errors
+    /// A scene that cannot be read any more, or is too large.
+    pub fn test(&self, model: &UNet, progress: &mut dyn FnMut(usize)) -> Result<SceneEvaluation, TrainingError> {
+        let segmenter = Segmenter::new(self.config, model, &self.device);
+        let SegmentationSet { test, classes, .. } = self.set;
+        evaluate_scenes(&segmenter, &self.config.loss, test, classes, &self.device, progress)
+    }
+}
+
+impl Objective for SegmentationTrainer<'_> {
+    type Settings = SegmentationConfig;
+    type Batch = SceneBatch;
+
+    fn settings(&self) -> &SegmentationConfig {
+        self.config
+    }
+
+    fn images(&self) -> [usize; 3] {
+        [self.training.len(), self.set.val.len(), self.set.test.len()]
+    }
+
+    fn batches(&self, random: &mut Random) -> Vec<Vec<usize>> {
+        let mut order = self.training.clone();
+        random.shuffle(&mut order);
+        order.chunks(self.config.batch_size).map(<[usize]>::to_vec).collect()
+    }
+
+    fn workers(&self) -> usize {
+        workers(&self.set.train)
+    }
+
+    fn batch(&self, scenes: &[usize], random: &mut Random) -> Result<SceneBatch, DataError> {
+        let SegmentationConfig { augment, data, .. } = self.config;
+        let piece = |&i: &usize| Ok(augment.apply(&self.set.train.load(i)?, data.crop, random));
+        let pieces = scenes.iter().map(piece).collect::<Result<Vec<_>, DataError>>()?;
+        Ok(SceneBatch::new(&pieces, self.config.model.channels, data.normalisation))
+    }
+
+    fn step(&self, model: &UNet, batch: SceneBatch, device: &Device) -> Step {
+        let logits = model.forward(batch.images(device));
+        let predictions = classes(&logits.clone().inner());
+        let all = batch.masks.iter().filter(|&&truth| truth != IGNORED).count();
+        let right = batch.masks.iter().zip(&predictions).filter(|(truth, guess)| truth == guess).count();
+        let loss = self.config.loss.forward(logits, batch.targets(device));
+        Step { loss, images: batch.len(), right: batch.len() as f64 * right as f64 / all.max(1) as f64 }
+    }
+
+    fn validate(&self, model: &UNet) -> Result<Validation, TrainingError> {
+        let segmenter = Segmenter::new(self.config, model, &self.device);
+        let (counts, waited) =
+            segment(&segmenter, &self.config.loss, &self.set.val, &self.device, &mut |_, _, _| Ok(()))?;
+        let confusion = &counts.confusion;
+        Ok(Validation {
+            loss: counts.loss(),
+            accuracy: confusion.pixel_accuracy().unwrap_or(0.0),
+            miou: Some(confusion.miou().unwrap_or(0.0)),
+            waited,
+        })
+    }
+}
+
+/// Checks that the model of a run can take the scenes of a set. A model of colour images takes grey ones.
+///
+/// # Errors
+/// Other channels or classes than the model's.
+pub fn check_scenes(config: &SegmentationConfig, set: &SegmentationSet) -> Result<(), TrainingError> {
+    let (model, classes) = (&config.model, set.classes.len());
+    if model.classes != classes || (model.channels != set.channels && set.channels != 1) {
+        return Err(TrainingError::Mismatch {
+            data: set.name.clone(),
+            model_channels: model.channels,
+            model_classes: model.classes,
+            channels: set.channels,
+            classes,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! The U-Net: shapes, gradients, counts, and tiles against the whole image.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor};
+use njet::data::{Image, Normalisation};
+use njet::models::{LayerKind, LayerSettings, ModelError, Subsampling, UNet, UNetConfig};
+use njet::segmentation::data::SegmentationSet;
+use njet::segmentation::loss::Loss;
+use njet::segmentation::{SegmentationConfig, Segmenter, TileError};
+use njet::{PaddingMode, SigmaSharing};
+use std::sync::Mutex;
+
+/// Random numbers are the program's: weights are drawn by one test at a time.
+static WEIGHTS: Mutex<()> = Mutex::new(());
+
+fn drawn(config: &UNetConfig, device: &Device) -> UNet {
+    let _one_at_a_time = WEIGHTS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    device.seed(5);
+    config.init(device).unwrap().materialize()
+}
+
+/// Small forms of the network: pooled, safe, plain.
+fn forms() -> [UNetConfig; 3] {
+    let pooled = UNetConfig { width: 3, ..UNetConfig::new(2, 4) };
+    [
+        UNetConfig { subsampling: Subsampling::Safe, ..pooled.clone() },
+        UNetConfig { layer: LayerKind::Conv, ..pooled.clone() },
+        pooled,
+    ]
+}
+
+/// Numbers that look random and need no generator.
+fn ripples(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    let count: usize = shape.iter().product();
+    let numbers = Tensor::<1, Int>::arange(0..count as i64, device).float();
+    (numbers.clone().powi_scalar(2).mul_scalar(0.37) + numbers).sin().reshape(shape)
+}
+
+#[test]
+fn the_output_has_the_size_of_the_input() {
+    let device = Device::flex();
+    for config in forms() {
+        let model = drawn(&config, &device).valid();
+        for [height, width] in [[1, 1], [1, 9], [2, 3], [16, 16], [17, 22], [31, 5]] {
+            let y = model.forward(ripples([2, 2, height, width], &device));
+            assert_eq!(y.dims(), [2, 4, height, width], "{:?} {:?}", config.layer, config.subsampling);
+            assert!(y.into_data().iter::<f32>().all(f32::is_finite));
+        }
+    }
+}
+
+/// What is added to make the size even must not change an answer: a column of zeros that is there already is seen alike.
+#[test]
+fn an_odd_image_is_seen_as_one_with_zeros_at_its_end() {
+    let device = Device::flex();
+    let model = drawn(&forms()[2], &device).valid();
+    let x = ripples([1, 2, 13, 18], &device);
+    let padded = Tensor::cat(vec![x.clone(), Tensor::zeros([1, 2, 3, 18], &device)], 2);
+    let padded = Tensor::cat(vec![padded, Tensor::zeros([1, 2, 16, 2], &device)], 3);
+    let whole = model.forward(padded).slice_dim(2, 0..13).slice_dim(3, 0..18);
+    let difference = (model.forward(x) - whole).abs().max().into_scalar::<f32>();
+    assert_eq!(difference, 0.0);
+}
+
+#[test]
+fn every_parameter_has_a_gradient() {
+    let device = Device::flex().autodiff();
+    for config in forms() {
+        let model = drawn(&config, &device);
+        let target = Tensor::<3, Int>::from_data([[[0, 1, 2, 3, 255]; 7]; 2], &device);
+        let loss = Loss::default().forward(model.forward(ripples([2, 2, 7, 5], &device)), target);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        struct Missing<'a>(&'a GradientsParams, usize, usize);
+        impl burn::module::ModuleVisitor for Missing<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+                if !param.is_require_grad() {
+                    return;
+                }
+                let gradient = self.0.get::<D>(param.id).expect("a gradient");
+                self.1 += 1;
+                self.2 += usize::from(gradient.abs().sum().into_scalar::<f32>() == 0.0);
+            }
+        }
+        let mut missing = Missing(&gradients, 0, 0);
+        model.visit(&mut missing);
+        let scales = model.njet_layers().count();
+        // Ten blocks of weight, gain and offset; two steps up; the head with its bias; and σ.
+        assert_eq!(missing.1, 3 * 10 + 2 + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
+        assert_eq!(missing.2, 0, "{:?} {:?}: gradients that are zero", config.layer, config.subsampling);
+    }
+}
+
+#[test]
+fn the_scales_are_those_of_the_layers() {
+    let device = Device::flex();
+    let [safe, plain, pooled] = forms().map(|config| drawn(&config, &device));
+    assert_eq!((safe.njet_layers().count(), plain.njet_layers().count(), pooled.njet_layers().count()), (10, 0, 12));
+    assert_eq!([&safe, &plain, &pooled].map(UNet::total_stride), [None, Some(4), Some(4)]);
+    let down = safe.njet_layers().find(|(name, _)| *name == "down1.conv1").unwrap().1;
+    assert!((down.stride_now()[0] - 2.0).abs() < 1e-5);
+}
+
+#[test]
+fn descriptions_count_what_is_there() {
+    let device = Device::flex();
+    for config in forms() {
+        let model = drawn(&config, &device);
+        let description = model.describe(21, 16);
+        assert_eq!(description.parameters, model.num_parameters(), "{:?} {:?}", config.layer, config.subsampling);
+        assert!(description.layers.windows(2).all(|pair| pair[0].receptive_field <= pair[1].receptive_field));
+    }
+    // By hand: for each window its weights, gain and offset; the steps up; the head with its bias.
+    let plain = drawn(&forms()[1], &device);
+    let windows = |pairs: &[[usize; 2]]| pairs.iter().map(|[i, o]| 9 * i * o + 2 * o).sum::<usize>();
+    let blocks = windows(&[[2, 3], [3, 3], [3, 6], [6, 6], [6, 12], [12, 12], [12, 6], [6, 6], [6, 3], [3, 3]]);
+    assert_eq!(plain.num_parameters(), blocks + 12 * 4 * 6 + 6 * 4 * 3 + (3 + 1) * 4);
+}
+
+/// No pixel farther than [`UNet::reach`] has any influence. How near it comes shows with windows, whose weights do not fall
+/// off towards their edge.
+#[test]
+fn the_reach_is_a_bound() {
+    let device = Device::flex();
+    let njet = LayerSettings { sigma: 0.6, ..LayerSettings::default() };
+    for config in [forms()[2].clone(), UNetConfig { njet, depth: 1, ..forms()[2].clone() }, forms()[1].clone()] {
+        let model = drawn(&config, &device).valid();
+        let (reach, middle) = (model.reach(), 150);
+        let x = ripples([1, 2, 1, 300], &device);
+        let before = model.forward(x.clone());
+        let changed = x.slice_assign([0..1, 0..2, 0..1, middle..middle + 1], Tensor::full([1, 2, 1, 1], 9.0, &device));
+        let differences: Vec<f32> = (model.forward(changed) - before).abs().sum_dim(1).into_data().iter().collect();
+        let farthest = (0..300usize).filter(|&x| differences[x] > 0.0).map(|x| x.abs_diff(middle)).max().unwrap();
+        let near = config.layer == LayerKind::Njet || 2 * farthest >= reach;
+        assert!(farthest > 0 && farthest <= reach && near, "{farthest} of {reach}");
+    }
+}
+
+/// Settings of a run, for the segmenter.
+fn run_of(model: UNetConfig) -> SegmentationConfig {
+    let mask = vec![0, 1, 2, 3];
+    let scene = njet::segmentation::data::Scene { image: vec![0; 8], mask, channels: 2, height: 2, width: 2 };
+    let scenes = || vec![scene.clone()].into();
+    let classes = (0..4).map(|class| class.to_string()).collect();
+    let set = SegmentationSet {
+        name: "here".to_owned(),
+        classes,
+        channels: 2,
+        train: scenes(),
+        val: scenes(),
+        test: scenes(),
+    };
+    let mut config = SegmentationConfig::new(&set).unwrap();
+    config.model = model;
+    config.data.normalisation = Normalisation { mean: 0.5, std: 0.3 };
+    config
+}
+
+fn picture(height: usize, width: usize) -> Image<'static> {
+    let pixels = (0..2 * height * width).map(|i| (i * i * 31 % 251) as u8).collect::<Vec<u8>>();
+    Image { pixels: pixels.into(), channels: 2, height, width }
+}
+
+#[test]
+fn tiles_give_what_the_whole_image_gives() {
+    let device = Device::flex();
+    let njet = LayerSettings { sigma: 0.6, ..LayerSettings::default() };
+    let reflected = LayerSettings { padding_mode: PaddingMode::Reflect, ..njet };
+    let pooled = UNetConfig { njet, ..forms()[2].clone() };
+    for config in [UNetConfig { njet: reflected, ..pooled.clone() }, pooled, forms()[1].clone()] {
+        let config = run_of(config);
+        let model = drawn(&config.model, &device).valid();
+        for [height, width] in [[150, 333], [401, 90]] {
+            let image = picture(height, width);
+            let whole = Segmenter::new(&config, &model, &device);
+            let [tile] = &whole.tiles([height, width]).unwrap()[..] else { panic!("one tile") };
+            let expected = whole.logits(&image, tile);
+            let cut = Segmenter::new(&config, &model, &device).with_tile_pixels(100 * 100);
+            let tiles = cut.tiles([height, width]).unwrap();
+            assert!(tiles.len() > 1);
+            for tile in &tiles {
+                let [rows, columns] = tile.kept.clone();
+                let there = expected.clone().slice_dim(2, rows).slice_dim(3, columns);
+                let difference = (cut.logits(&image, tile) - there).abs().max().into_scalar::<f32>();
+                assert!(difference <= 1e-4, "{tile:?}: {difference}");
+            }
+            assert_eq!(cut.mask(&image).unwrap(), whole.mask(&image).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_is_refused_with_the_reason() {
+    let device = Device::flex();
+    let vast = [50_000, 50_000];
+    let refusal = |config: UNetConfig| {
+        let config = run_of(config);
+        let model = drawn(&config.model, &device).valid();
+        Segmenter::new(&config, &model, &device).tiles(vast).unwrap_err()
+    };
+    let [safe, _, pooled] = forms();
+    let error = refusal(safe);
+    assert!(matches!(error, TileError::RealStrides { size, .. } if size == vast));
+    assert!(error.to_string().contains("about the centre of what is seen"), "{error}");
+    let circular = LayerSettings { padding_mode: PaddingMode::Circular, ..LayerSettings::default() };
+    assert!(matches!(refusal(UNetConfig { njet: circular, ..pooled.clone() }), TileError::Circular { .. }));
+    let far = LayerSettings { sigma: 300.0, ..LayerSettings::default() };
+    let error = refusal(UNetConfig { njet: far, ..pooled });
+    assert!(error.to_string().contains("pixels to each side"), "{error}");
+}
+
+#[test]
+fn settings_that_make_no_network_are_refused() {
+    let new = || UNetConfig::new(1, 2);
+    let sharing = LayerSettings { sharing: SigmaSharing::Input, ..LayerSettings::default() };
+    for (config, words) in [
+        (UNetConfig { subsampling: Subsampling::None, ..new() }, "not none"),
+        (UNetConfig { depth: 0, ..new() }, "the depth of a U-Net is 0: it must be from 1 to 8"),
+        (UNetConfig { width: 1000, ..new() }, "the width of a U-Net is 1000"),
+        (UNetConfig { classes: 1, ..new() }, "two classes"),
+        (UNetConfig { subsampling: Subsampling::Safe, layer: LayerKind::Conv, ..new() }, "plain convolutions has none"),
+        (UNetConfig { subsampling: Subsampling::Safe, njet: sharing, ..new() }, "not by input"),
+        (UNetConfig { njet: LayerSettings { order: 11, ..LayerSettings::default() }, ..new() }, "layer down0.conv1"),
+    ] {
+        let error: ModelError = config.init(&Device::flex()).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}

@@ -141,6 +141,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "a scoped thread panicked")]
     fn a_panic_is_passed_on() {
-        Feed::run(2, 1, |_| panic!("in a worker"), |feed| feed.for_each(drop));
+        Feed::<Batch>::run(2, 1, |_| panic!("in a worker"), |feed| feed.for_each(drop));
     }
 }

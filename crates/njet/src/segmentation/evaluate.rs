@@ -56,6 +56,9 @@ impl Counts {
     }
 }
 
+/// Is told the number of a scene, the scene and what was predicted, a class for each pixel.
+pub(super) type Each<'a> = dyn FnMut(usize, &Scene, &[u8]) -> Result<(), TrainingError> + 'a;
+
 /// Segments every scene; `each` is told its number, the scene and the prediction. Returns the counts and the time spent
 /// waiting for scenes.
 pub(super) fn segment(
@@ -63,7 +66,7 @@ pub(super) fn segment(
     loss: &Loss,
     scenes: &Scenes,
     device: &Device,
-    each: &mut dyn FnMut(usize, &Scene, &[u8]) -> Result<(), TrainingError>,
+    each: &mut Each<'_>,
 ) -> Result<(Counts, Duration), TrainingError> {
     let mut counts = Counts { confusion: Confusion::new(segmenter.classes()), loss: 0.0, pixels: 0 };
     let waited = Feed::run(

@@ -119,7 +119,7 @@ fn newton(
         }
         let (before, after) = (at(place - step)?, at(place + step)?);
         let (slope, curvature) = ((after - before) / (2.0 * step), (after - 2.0 * value + before) / (step * step));
-        if !(curvature > 0.0) {
+        if curvature.is_nan() || curvature <= 0.0 {
             break;
         }
         let to = (place - slope / curvature).clamp(low, high);

@@ -131,6 +131,8 @@ pub struct Tensor {
 #[repr(i32)]
 pub enum DataType {
     Float = 1,
+    /// Shapes and indices: no filters.
+    #[cfg_attr(not(test), allow(dead_code))]
     Int64 = 7,
     Float16 = 10,
     Double = 11,

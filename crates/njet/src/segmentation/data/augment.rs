@@ -72,7 +72,7 @@ impl JointAugment {
         let colour = [jitter(), jitter(), jitter()];
 
         // The piece in the scene before flip and turns: there it is resampled, so that nothing else is made.
-        let turned = |[y, x]: [usize; 2]| if turns % 2 == 0 { [y, x] } else { [x, y] };
+        let turned = |[y, x]: [usize; 2]| if turns.is_multiple_of(2) { [y, x] } else { [x, y] };
         let size = scene.size();
         let scaled = size.map(|n| ((n as f64 * factor).round() as usize).max(1));
         let [rows, columns] = [0, 1].map(|axis| Stretch::new(scaled[axis], turned(crop)[axis], places[axis]));

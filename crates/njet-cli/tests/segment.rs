@@ -239,6 +239,7 @@ fn flags_of_the_other_task_are_refused() {
         assert!(!place.path("new").exists());
     }
     place.refuses("train --depth 3", 2, &["--depth", "--task segment"]);
+    place.refuses("train --arch unet", 2, &["unet segments", "--task segment"]);
     place.refuses("train --resume run --depth 3", 2, &["--depth"]);
     place.refuses("eval run --scales 1,2", 2, &["--scales", "segments"]);
     place.refuses("predict run data/val/images/0.png --native", 2, &["--native", "segments"]);

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
 use njet::data::{self, MULTI_SIZE_PREFIX, MultiSize, Samples, Sizing};
-use njet::models::{Architecture, LayerKind, ModelError, Subsampling};
+use njet::models::{Architecture, LayerKind, ModelError, Subsampling, UnknownName};
 use njet::segmentation::UNET;
 use njet::segmentation::data::SCENES;
 use njet::training::{
@@ -23,6 +23,7 @@ use segment::SegmentFlags;
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Train a network
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub struct Train {
     /// Architecture: njet-small, nin, allcnn, resnet20, resnet32, resnet44, resnet56, resnet110, resnet18 or
     /// efficientnet-b0 (default: njet-small); to segment, unet
     #[arg(long, value_name = "NAME")]
-    arch: Option<String>,
+    arch: Option<Arch>,
     /// Spatial layers: njet (their size is learned) or conv (plain convolutions)
     #[arg(long, value_name = "njet|conv", default_value_t = LayerKind::Njet)]
     layer: LayerKind,
@@ -162,6 +163,21 @@ pub struct Train {
     json: bool,
 }
 
+/// The architectures of both tasks.
+#[derive(Debug, Clone, Copy)]
+enum Arch {
+    Classifier(Architecture),
+    UNet,
+}
+
+impl FromStr for Arch {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        if name == UNET { Ok(Self::UNet) } else { name.parse().map(Self::Classifier) }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Outcome {
     run: String,
@@ -244,8 +260,9 @@ impl Train {
         if let Some(flag) = self.segment.given() {
             bail!(Usage(anyhow!("{flag} is for `--task segment`: leave it out, or add that")));
         }
-        let arch = match &self.arch {
-            Some(name) => name.parse().map_err(usage)?,
+        let arch = match self.arch {
+            Some(Arch::UNet) => bail!(Usage(anyhow!("{UNET} segments: add `--task segment`"))),
+            Some(Arch::Classifier(arch)) => arch,
             None => Architecture::Small,
         };
         let mut config = RunConfig::new(dataset, arch);
@@ -286,7 +303,7 @@ impl Train {
     /// The first flag given that segmentation does not have.
     fn classifying(&self) -> Option<&'static str> {
         let flags = [
-            (self.arch.as_deref().is_some_and(|arch| arch != UNET), "an --arch other than unet"),
+            (matches!(self.arch, Some(Arch::Classifier(_))), "an --arch other than unet"),
             (self.sizing.is_some(), "--sizing"),
             (self.size.is_some(), "--size"),
             (self.conv_side.is_some(), "--conv-side"),

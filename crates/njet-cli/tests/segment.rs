@@ -51,20 +51,20 @@ fn with_run() -> Place {
 #[test]
 fn a_network_learns_to_find_discs_and_squares() {
     let place = place();
-    let result = place.run(&format!("{SMALL} --epochs 30 --out run --json")).done().json();
+    let result = place.run(&format!("{SMALL} --epochs 150 --lr 0.03 --out run --json")).done().json();
     assert_eq!(
         (&result["task"], &result["arch"], &result["layer"]),
         (&"segment".into(), &"unet".into(), &"njet".into())
     );
     let miou = result["val_miou"].as_f64().unwrap();
-    assert!(miou > 0.7, "{miou}");
+    assert!(miou > 0.9, "{miou}");
     // A directory without test scenes is tested on those of val.
     assert_eq!(result["test_miou"], result["val_miou"]);
     assert!(result["sigma"]["down0.conv1"][0].as_f64().unwrap() > 0.0);
 
     let metrics = place.metrics("run");
     let best = result["best_epoch"].as_u64().unwrap() as usize;
-    assert_eq!((metrics.len(), &metrics[best - 1]["val_miou"]), (30, &result["val_miou"]));
+    assert_eq!((metrics.len(), &metrics[best - 1]["val_miou"]), (150, &result["val_miou"]));
     assert!(metrics.iter().all(|line| line["val_miou"].as_f64().unwrap() <= miou));
 
     let eval = place.run("eval run --json").done().json();
@@ -210,7 +210,7 @@ fn an_ignored_mask_and_a_single_pixel_are_no_trouble() {
     GrayImage::from_pixel(23, 20, Luma([255])).save(place.path("data/val/masks/0.png")).unwrap();
     GrayImage::from_pixel(1, 1, Luma([50])).save(place.path("data/train/images/1.png")).unwrap();
     GrayImage::from_pixel(1, 1, Luma([1])).save(place.path("data/train/masks/1.png")).unwrap();
-    let result = place.run(&format!("{SMALL} --epochs 1 --batch-size 1 --out run --json")).done().json();
+    let result = place.run(&format!("{SMALL} --epochs 1 --out run --json")).done().json();
     assert!(result["val_miou"].as_f64().unwrap() >= 0.0);
     assert!(place.metrics("run")[0]["train_loss"].as_f64().unwrap().is_finite());
 }

@@ -38,6 +38,8 @@ enum Command {
     Transfer(commands::transfer::Transfer),
     /// Make a run of a PyTorch checkpoint of an N-jet network
     Import(commands::import::Import),
+    /// Make a network of plain convolutions into one of N-jet layers
+    Convert(commands::convert::Convert),
     /// Approximate the filters of a convolution by N-jets
     Fit(commands::fit::Fit),
     /// List the known data, or describe one
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Transfer(command) => command.run(),
         Command::Import(command) => command.run(),
+        Command::Convert(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Reproduce(command) => command.run(),

@@ -1,6 +1,7 @@
 //! One module a command.
 
 pub mod bench;
+pub mod convert;
 pub mod data;
 pub mod eval;
 pub mod fit;

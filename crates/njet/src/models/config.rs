@@ -17,6 +17,7 @@ use burn::nn::{BatchNormConfig, DropoutConfig, Initializer as BurnInitializer, L
 use burn::tensor::Device;
 use njet_basis::Discretisation;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Everything that decides a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct ModelConfig {
     pub classes: usize,
     /// Order of the N-jet layers.
     pub order: usize,
+    /// Orders of single layers, by name, where they have another.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orders: BTreeMap<String, usize>,
     /// Their initial σ in pixels.
     pub sigma: f64,
     /// Whether σ is trained.
@@ -123,6 +127,12 @@ pub enum ModelError {
         /// Who has a scale.
         sharing: SigmaSharing,
     },
+    /// An order for a layer that there is not.
+    #[error("an order is given for {name}, and the network has no spatial layer of this name")]
+    NoLayer {
+        /// The name.
+        name: String,
+    },
     /// No input channels or no classes.
     #[error("a classifier needs at least one input channel and two classes, not {channels} and {classes}")]
     Empty {
@@ -144,6 +154,7 @@ impl ModelConfig {
             channels,
             classes,
             order: 2,
+            orders: BTreeMap::new(),
             sigma: 1.0,
             learn_sigma: true,
             extent: 4.0,
@@ -182,6 +193,10 @@ impl ModelConfig {
             _ => {}
         }
         let network = arch.network();
+        let spatial = |name: &str| network.blocks().any(|b| b.name == name && b.filters != Filters::Pointwise);
+        if let Some(name) = self.orders.keys().find(|name| self.layer == LayerKind::Conv || !spatial(name)) {
+            return Err(ModelError::NoLayer { name: name.clone() });
+        }
         let mut builder = Builder {
             config: self,
             device,
@@ -302,6 +317,7 @@ impl Builder<'_> {
         }
         let layer = config
             .layer(channels, realised)
+            .with_order(config.orders.get(&spec.name).copied().unwrap_or(config.order))
             .with_groups(groups)
             .with_initializer(Initializer::Preserving { after_relu: self.before.rectifies() })
             .try_init(self.device);

@@ -19,6 +19,9 @@ use std::time::Instant;
 /// Filters that the table lists.
 const LISTED: usize = 256;
 
+/// Filters that take more than a moment.
+const MANY: usize = 4096;
+
 /// Tensors that a message names.
 const NAMED: usize = 12;
 
@@ -96,6 +99,9 @@ impl Fit {
             discretisation: self.discretisation,
             ..FitConfig::new(self.order.into())
         };
+        if filters.len() > MANY {
+            crate::say(format_args!("fitting {} filters", grouped(filters.len() as u64)));
+        }
         let start = Instant::now();
         let fitted = fit(&filters, &config).map_err(|error| match error {
             FitError::Basis(error) => Usage(error.into()).into(),

@@ -23,11 +23,12 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis of a window of `window` taps, centred on tap `centre`.
-    pub(super) fn new(spec: &TapSpec, window: usize, centre: usize, reach: Reach) -> Result<Self, BasisError> {
+    /// The axis of a window of `window` taps, centred on tap `window / 2`.
+    pub(super) fn new(spec: &TapSpec, window: usize, reach: Reach) -> Result<Self, BasisError> {
+        let centre = window / 2;
         let orders = spec.order + 1;
         let taps = match reach {
-            Reach::Window => Taps::with_radius(spec, centre.max((window - 1).saturating_sub(centre)).max(1))?,
+            Reach::Window => Taps::with_radius(spec, centre.max(1))?,
             Reach::Extent(extent) => {
                 let spec = TapSpec { extent, ..*spec };
                 spec.validate()?;

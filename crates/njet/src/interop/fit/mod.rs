@@ -133,6 +133,13 @@ impl<'a> Filters<'a> {
         false
     }
 
+    /// As few filters as there are taps, or fewer, of which the jets of any one σ leave as much as of these; `None` where
+    /// these are no more themselves.
+    pub(super) fn condensed(&self) -> Option<Vec<f64>> {
+        let all: Vec<&[f64]> = (0..self.len()).map(|number| self.filter(number)).collect();
+        search::condensed(&all).map(|rows| rows.concat())
+    }
+
     /// The taps of a filter, row by row.
     pub fn filter(&self, number: usize) -> &'a [f64] {
         let taps = self.shape[2] * self.shape[3];
@@ -225,8 +232,6 @@ pub struct FitConfig {
     pub reach: Reach,
     /// How derivatives are put on the grid.
     pub discretisation: Discretisation,
-    /// The tap of a window, row and column, that the jets are centred on; `None`: half the side, `[height / 2, width / 2]`.
-    pub centre: Option<[usize; 2]>,
     /// Between which bounds σ is sought, in pixels; `None`: from 0.3 to as many pixels as the window is wide.
     pub bounds: Option<[f64; 2]>,
 }
@@ -239,7 +244,6 @@ impl FitConfig {
             sigma_per: SigmaPer::Filter,
             reach: Reach::Window,
             discretisation: Discretisation::NormalizedSampled,
-            centre: None,
             bounds: None,
         }
     }
@@ -319,8 +323,7 @@ impl Fit {
 /// The basis of one scale.
 fn plane(config: &FitConfig, [height, width]: [usize; 2], sigma: f64) -> Result<Plane, BasisError> {
     let spec = TapSpec::new(sigma, 1.0, config.order).with_discretisation(config.discretisation);
-    let [row, column] = config.centre.unwrap_or([height / 2, width / 2]);
-    Ok(Plane { y: Axis::new(&spec, height, row, config.reach)?, x: Axis::new(&spec, width, column, config.reach)? })
+    Ok(Plane { y: Axis::new(&spec, height, config.reach)?, x: Axis::new(&spec, width, config.reach)? })
 }
 
 /// Approximates filters by N-jets, on all threads.

@@ -53,7 +53,7 @@ fn batch(size: usize, random: &mut Random, device: &Device) -> (Tensor<4>, Tenso
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..size {
         let class = random.below(CLASSES);
-        let (along_x, period) = (class % 2 == 0, if class < 2 { 5.0 } else { 10.0 });
+        let (along_x, period) = (class.is_multiple_of(2), if class < 2 { 5.0 } else { 10.0 });
         let phase = f64::from(random.uniform());
         for i in 0..SIDE * SIDE {
             let place = if along_x { i % SIDE } else { i / SIDE };

@@ -55,8 +55,8 @@ impl Case {
             weights += w;
             entropy -= w * log_p;
             focal -= w * (1.0 - log_p.exp()).powf(loss.gamma) * log_p;
-            for c in 0..classes {
-                probabilities[c] += (logit(c) - greatest).exp() / sum;
+            for (c, probability) in probabilities.iter_mut().enumerate() {
+                *probability += (logit(c) - greatest).exp() / sum;
             }
             hits[class] += log_p.exp();
             truth[class] += 1.0;

@@ -101,8 +101,8 @@ struct OneEpoch {
 }
 
 impl Observer for OneEpoch {
-    fn started(&mut self, config: &RunConfig, parameters: usize, images: [usize; 3], done: usize) {
-        self.display.started(config, parameters, images, done);
+    fn started(&mut self, start: &Start<'_>) {
+        self.display.started(start);
     }
     fn stepped(&mut self, progress: &Progress) {
         self.display.stepped(progress);

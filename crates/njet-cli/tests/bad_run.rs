@@ -180,6 +180,30 @@ fn a_model_cut_off() {
 }
 
 #[test]
+fn a_model_with_a_flipped_bit() {
+    let place = Place::with_run();
+    let path = place.path("run/model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    for at in [bytes.len() / 2, bytes.len() - 1] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 4;
+        fs::write(&path, damaged).unwrap();
+        let words = ["run/model.safetensors is damaged", "not those that were saved", "a copy of it"];
+        for command in ["eval run", "inspect run", "predict run a.png", "transfer run --scale 2 --out other"] {
+            place.refuses(command, 1, &words);
+        }
+    }
+    // From before there was a checksum: the entry has another name, of the same length.
+    let text = bytes.windows(7).position(|window| window == b"\"crc32\"").expect("a checksum");
+    let mut old = bytes.clone();
+    old[text + 1..text + 6].copy_from_slice(b"other");
+    let last = old.len() - 1;
+    old[last] ^= 1;
+    fs::write(&path, old).unwrap();
+    place.run("inspect run").done();
+}
+
+#[test]
 fn a_model_of_another_architecture() {
     let place = Place::with_run();
     place.run("train --data data --arch nin --epochs 1 --limit 20 --out nin").done();

@@ -135,9 +135,19 @@ fn what_cannot_be_read_is_named_and_the_others_are_predicted() {
 }
 
 #[test]
-fn without_the_data_classes_are_numbers() {
+fn without_the_data_classes_keep_their_names() {
     let place = place();
     fs::rename(place.path("data"), place.path("moved")).unwrap();
+    let config = fs::read_to_string(place.path("run/config.toml")).unwrap();
+    let names = "classes = [\"0\", \"1\", \"2\"]\n";
+    assert!(config.contains(names), "{config}");
+    fs::write(place.path("run/config.toml"), config.replace(names, "classes = [\"left\", \"middle\", \"right\"]\n"))
+        .unwrap();
+    let outcome = place.run("predict run 2.png --json").done();
+    assert_eq!(labels(&outcome.json()), ["right"]);
+    assert!(!outcome.stderr.contains("note: "), "{}", outcome.stderr);
+    // A run from before they were kept.
+    fs::write(place.path("run/config.toml"), config.replace(names, "")).unwrap();
     let outcome = place.run("predict run 1.png --json").done();
     assert_eq!(labels(&outcome.json()), ["1"]);
     assert!(outcome.stderr.contains("note: ") && outcome.stderr.contains("numbers"), "{}", outcome.stderr);

@@ -116,7 +116,8 @@ pub(super) fn check<S: Settings>(name: &str, config: &S, path: &Path) -> Result<
 /// The directory of a cell that was begun, if it holds the settings wanted now.
 fn open<S: Settings>(name: &str, config: &S, path: &Path) -> Result<RunDirectory, ExperimentError> {
     let training = |source| ExperimentError::training(name, source);
-    let (run, found) = RunDirectory::open_as::<S>(path).map_err(training)?;
+    let (run, mut found) = RunDirectory::open_as::<S>(path).map_err(training)?;
+    found.fill(config);
     if found == *config {
         return Ok(run);
     }

@@ -137,6 +137,9 @@ pub struct DataConfig {
     /// How images are brought to that size.
     #[serde(default)]
     pub sizing: Sizing,
+    /// Names of the classes, for when the data is gone; none in runs from before they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// How pixels become numbers: that of the training images, for whatever the model sees later.
     pub normalisation: Normalisation,
 }
@@ -227,6 +230,7 @@ impl DataConfig {
             size: [1, 1],
             sizing: Sizing::Fixed,
             normalisation: Normalisation::of(&dataset.train),
+            classes: dataset.classes.clone(),
         };
         data.with_sizing(if mixed { Sizing::Letterbox } else { Sizing::Fixed }, dataset)
     }
@@ -342,6 +346,12 @@ impl Settings for RunConfig {
         self.model.init(device)
     }
 
+    fn fill(&mut self, other: &Self) {
+        if self.data.classes.is_empty() {
+            self.data.classes.clone_from(&other.data.classes);
+        }
+    }
+
     fn goes_on(&self) -> bool {
         self.origin.as_ref().is_some_and(|origin| origin.by == OriginKind::Convert)
     }
@@ -429,6 +439,18 @@ mod tests {
         let text = toml::to_string(&config).unwrap();
         assert!(text.contains("sizing = \"random-resized-crop\"\n"), "{text}");
         assert_eq!(toml::from_str::<RunConfig>(&text).unwrap(), config);
+    }
+
+    /// Runs from before the names of the classes were kept.
+    #[test]
+    fn without_classes_there_are_none() {
+        let mut config = config();
+        let text = toml::to_string(&config).unwrap();
+        let line = "classes = [\"cat\", \"dog\"]\n";
+        assert!(text.contains(line), "{text}");
+        config.data.classes.clear();
+        assert_eq!(toml::from_str::<RunConfig>(&text.replace(line, "")).unwrap(), config);
+        assert!(!toml::to_string(&config).unwrap().contains("classes = ["));
     }
 
     #[test]

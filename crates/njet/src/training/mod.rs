@@ -21,6 +21,7 @@
 //! ```
 
 mod checkpoint;
+mod checksum;
 mod config;
 mod error;
 mod evaluate;

@@ -29,6 +29,11 @@ pub trait Settings: Serialize + DeserializeOwned + Clone + Debug + PartialEq {
     /// Settings that make no model.
     fn init(&self, device: &Device) -> Result<Self::Model, ModelError>;
 
+    /// Takes from `other` what runs did not keep before.
+    fn fill(&mut self, other: &Self) {
+        let _ = other;
+    }
+
     /// Whether training goes on from weights that came from elsewhere, in `origin.safetensors`.
     fn goes_on(&self) -> bool {
         false

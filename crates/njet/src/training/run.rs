@@ -1,9 +1,9 @@
 //! The directory of a run.
 
-use super::checkpoint;
 use super::config::{RunConfig, Task};
 use super::error::TrainingError;
 use super::objective::Settings;
+use super::{checkpoint, checksum};
 use crate::models::Network;
 use burn::store::{ApplyError, ModuleSnapshot, SafetensorsStore};
 use burn::tensor::Device;
@@ -156,10 +156,11 @@ impl RunDirectory {
     pub(super) fn save_weights(&self, model: &impl Network, path: &Path) -> Result<(), TrainingError> {
         let form = |e: &dyn std::fmt::Display| TrainingError::Form { path: path.to_owned(), reason: e.to_string() };
         // One entry at most: they come in random order, and the same run is to give the same bytes.
-        let store = SafetensorsStore::from_bytes(None).clear_metadata().metadata("producer", "njet");
+        let store = SafetensorsStore::from_bytes(None).clear_metadata().metadata(checksum::KEY, checksum::ZEROS);
         let mut store = store.skip_enum_variants(true);
         model.save_into(&mut store).map_err(|e| form(&e))?;
-        let bytes = store.get_bytes().map_err(|e| form(&e))?;
+        let mut bytes = store.get_bytes().map_err(|e| form(&e))?;
+        checksum::seal(&mut bytes);
         write(path, &bytes)
     }
 }
@@ -190,6 +191,9 @@ pub(super) fn load_weights<S: Settings>(
         reason: reason.to_string(),
         advice: "bring back a copy of it, or train a new run".to_owned(),
     };
+    if !checksum::intact(&bytes) {
+        return Err(damaged(&"its bytes are not those that were saved"));
+    }
     // Validated here: the store's own message lists every tensor.
     let mut store =
         SafetensorsStore::from_bytes(Some(bytes)).skip_enum_variants(true).validate(false).allow_partial(true);

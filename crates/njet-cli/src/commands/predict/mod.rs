@@ -167,9 +167,12 @@ impl Sight<'_> {
     }
 }
 
-/// Names of the classes, which are with the data; their numbers where the data is gone.
+/// Names of the classes. Runs from before they were kept have them with the data; where that is gone, their numbers.
 fn classes(config: &RunConfig) -> Vec<String> {
     let count = config.model.classes;
+    if config.data.classes.len() == count {
+        return config.data.classes.clone();
+    }
     match data::load(&config.data.source) {
         Ok(dataset) if dataset.classes.len() == count => dataset.classes,
         Ok(_) | Err(_) => {

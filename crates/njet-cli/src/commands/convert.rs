@@ -14,8 +14,8 @@ use njet::data::{self, Dataset};
 use njet::interop::convert::{ConvertConfig, ConvertError, ConvertedLayer, convert};
 use njet::models::Classifier;
 use njet::training::{
-    EpochRecord, Observer, Origin, OriginKind, Progress, RunConfig, RunDirectory, Trainer, TrainingError, check_data,
-    evaluate, load_model, write_run,
+    EpochRecord, Observer, Origin, OriginKind, Progress, RunConfig, RunDirectory, Start, Trainer, TrainingError,
+    check_data, evaluate, load_model, write_run,
 };
 use serde::Serialize;
 use std::path::PathBuf;

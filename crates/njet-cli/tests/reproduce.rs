@@ -110,7 +110,7 @@ fn lost_results_come_again() {
     let whole = place.run(&quick("transfer")).done().json();
     let directory = place.path("runs/reproduce-quick/cells");
     let paths: Vec<_> = cells(&whole).iter().map(|cell| directory.join(cell)).collect();
-    let [conv, njet] = paths.as_slice() else { panic!("{paths:?}") };
+    let [conv, njet, _] = paths.as_slice() else { panic!("{paths:?}") };
     // Of one run the results, of the other everything after its settings.
     fs::remove_file(njet.join("result.json")).unwrap();
     fs::remove_file(njet.join("transfer.json")).unwrap();

@@ -156,7 +156,7 @@ impl Convert {
                     Ok(_) => {}
                     Err(error) => return Err(error.into()),
                 }
-                drop(observer);
+
                 Some(tested(&load_model(&converted, &new, &Device::flex())?, &new, &dataset)?)
             }
             None => None,

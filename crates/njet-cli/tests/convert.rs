@@ -25,8 +25,8 @@ fn a_plain_network_becomes_one_of_njets() {
     let after = number(&place.run("eval start --json").done().json()["accuracy"]);
     assert_eq!([number(&result["accuracy"]["before"]), number(&result["accuracy"]["after"])], [before, after]);
     assert_eq!(result["accuracy"]["after_one_epoch"], Value::Null);
-    // What is lost of the filters is little, and so is what the accuracy moves: three of 30 images at most.
-    assert!((before - after).abs() < 0.11, "{result}");
+    // What is lost of the filters is little: it costs one of 30 images at most. A converted network may be the better one.
+    assert!(before - after < 0.05, "{result}");
     let layers = result["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 3);
     let inspected = place.run("inspect start --json").done().json();

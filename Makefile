@@ -2,9 +2,13 @@
 
 PYTHON ?= python3
 
+# The tests of random shapes draw the same ones at every run, so that a commit passes or fails for good; `make fuzz`
+# draws others.
+export PROPTEST_RNG_SEED ?= 2021
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help check fmt lint test examples doc golden data
+.PHONY: help check fmt lint test fuzz examples doc golden data
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +23,14 @@ lint: ## clippy on every target, warnings are errors
 
 test: ## all tests and documentation examples
 	cargo test --release --workspace --locked
+
+fuzz: ## the tests of random shapes, with other shapes each time (RUNS times, 20 unless said)
+	for run in $$(seq $(or $(RUNS),20)); do \
+		seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "seed $$seed"; \
+		PROPTEST_RNG_SEED=$$seed cargo test --release --locked -p njet-basis -p njet-kernels --test '*' --quiet && \
+		PROPTEST_RNG_SEED=$$seed cargo test --release --locked -p njet --quiet \
+			--test layer --test layer_forms --test transposed --test fit --test tensors || exit 1; \
+	done
 
 examples: ## run the example programs, a few seconds each
 	for name in layer_only custom_classifier custom_unet; do \

@@ -185,7 +185,22 @@ impl Layer {
 
     /// `None`: the reference.
     fn run<T: Real>(&self, options: Option<Options>) -> Result<(Vec<f64>, Gradients<f64>), KernelError> {
-        let cast = |values: &[f64]| values.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+        self.run_of::<T>(options, |v| v)
+    }
+
+    /// The reference with the absolute value of every argument: its results are the sums of the absolute values of the
+    /// terms, which is what rounding errors are relative to.
+    fn magnitudes(&self) -> (Vec<f64>, Gradients<f64>) {
+        self.run_of::<f64>(None, f64::abs).unwrap()
+    }
+
+    /// With a function of every argument in its place.
+    fn run_of<T: Real>(
+        &self,
+        options: Option<Options>,
+        of: fn(f64) -> f64,
+    ) -> Result<(Vec<f64>, Gradients<f64>), KernelError> {
+        let cast = |values: &[f64]| values.iter().map(|&v| T::from_f64(of(v))).collect::<Vec<T>>();
         let back = |values: Vec<T>| values.iter().map(|v| v.to_f64()).collect::<Vec<f64>>();
         let [y, x] = self.both_axes();
         let (taps_y, taps_x) = (cast(&y.taps), cast(&x.taps));
@@ -249,17 +264,18 @@ proptest! {
         let layer = Layer::new(&shape);
         let (y, gradients) = layer.run::<f64>(None).unwrap();
         let flat = |g: &Gradients<f64>| g.sigma.as_ref().unwrap().concat();
-        // Sums of products of this size cancel: σ's terms are the responses' and ∂α's.
-        let sigma_scale = largest(&flat(&gradients)).max(largest(gradients.alpha.as_ref().unwrap()));
+        let (y_scale, scales) = layer.magnitudes();
         let scales = [
-            largest(&y),
-            largest(gradients.x.as_ref().unwrap()),
-            largest(gradients.alpha.as_ref().unwrap()),
-            largest(gradients.bias.as_ref().unwrap()),
-            sigma_scale,
+            largest(&y_scale),
+            largest(scales.x.as_ref().unwrap()),
+            largest(scales.alpha.as_ref().unwrap()),
+            largest(scales.bias.as_ref().unwrap()),
+            largest(&flat(&scales)),
         ];
         for options in layer.options() {
-            for (result, tolerance) in [(layer.run::<f64>(Some(options)), 1e-11), (layer.run::<f32>(Some(options)), 2e-4)] {
+            // A few hundred roundings in either type.
+            let (double, single) = (200.0 * f64::EPSILON, 20.0 * f64::from(f32::EPSILON));
+            for (result, tolerance) in [(layer.run::<f64>(Some(options)), double), (layer.run::<f32>(Some(options)), single)] {
                 let (near, near_gradients) = result.unwrap();
                 let off = [
                     differ(&near, &y),

@@ -111,7 +111,11 @@ proptest! {
         let size = values((u.clone().abs() * y.clone().abs()).sum().into_data())[0];
         prop_assert!((left - right).abs() <= 1e-11 * size.max(1.0), "{left} {right}");
 
-        let gradients = (run(&x, Some(bias.clone())) * u.clone()).sum().backward();
+        let biased = run(&x, Some(bias.clone()));
+        let off = biased.clone() - y.clone() - bias.clone().reshape([1, channels_out, 1, 1]);
+        let largest_y = values(y.abs().max().into_data())[0];
+        prop_assert!(values(off.abs().max().into_data())[0] <= 1e-12 * largest_y.max(1.0), "bias");
+        let gradients = (biased * u.clone()).sum().backward();
         let by = |data: TensorData| values(data);
         let (by_x, by_alpha) = (by(x.grad(&gradients).unwrap().into_data()), by(alpha.grad(&gradients).unwrap().into_data()));
         let (by_s, by_bias) = (by(s.grad(&gradients).unwrap().into_data()), by(bias.grad(&gradients).unwrap().into_data()));

@@ -146,6 +146,17 @@ pub enum ModelError {
 impl ModelConfig {
     /// Order 2, σ = 1 learned, extent 4, the subsampling that is usual for the architecture.
     pub fn new(arch: Architecture, channels: usize, classes: usize) -> Self {
+        let LayerSettings {
+            order,
+            sigma,
+            learn_sigma,
+            extent,
+            discretisation,
+            sharing,
+            separate_axes,
+            bounds,
+            padding_mode,
+        } = LayerSettings::default();
         Self {
             arch,
             layer: LayerKind::Njet,
@@ -153,16 +164,16 @@ impl ModelConfig {
             conv_side: None,
             channels,
             classes,
-            order: 2,
+            order,
             orders: BTreeMap::new(),
-            sigma: 1.0,
-            learn_sigma: true,
-            extent: 4.0,
-            discretisation: Discretisation::NormalizedSampled,
-            sharing: SigmaSharing::Layer,
-            separate_axes: false,
-            bounds: SigmaBounds::default(),
-            padding_mode: PaddingMode::Zeros,
+            sigma,
+            learn_sigma,
+            extent,
+            discretisation,
+            sharing,
+            separate_axes,
+            bounds,
+            padding_mode,
             safe_ratio: 1.0,
         }
     }

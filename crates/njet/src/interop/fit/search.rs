@@ -1,7 +1,10 @@
 //! The search for σ: a grid, a golden section, Newton's method.
+//!
+//! A reach in units of σ makes what is left jump where the radius grows by one tap. Between two jumps it is smooth, so the
+//! sections are taken there.
 
 use super::axis::Plane;
-use super::{FitConfig, plane};
+use super::{FitConfig, Reach, plane};
 use njet_basis::BasisError;
 
 /// Places of the grid in an octave. What is left of a filter changes slowly with log σ: twelve miss no valley that
@@ -13,6 +16,13 @@ const VALLEYS: usize = 3;
 
 /// Where the golden section hands over to Newton, in log σ.
 const NARROW: f64 = 2e-3;
+
+/// Where the golden section ends that Newton cannot take over, for want of a neighbourhood.
+const NARROWEST: f64 = 1e-7;
+
+/// The neighbourhood of Newton's differences, in log σ: wide enough that the noise is small in the second difference,
+/// narrow against the valley.
+const STEP: f64 = 1e-3;
 
 /// Differences of energy, relative to it, that rounding makes.
 const NOISE: f64 = 1e-13;
@@ -69,27 +79,53 @@ impl<'a> Search<'a> {
         for &valley in valleys.iter().take(VALLEYS) {
             let from = self.grid[valley.saturating_sub(1)].0;
             let to = self.grid[(valley + 1).min(values.len() - 1)].0;
-            let mut found = golden(&at, [from, to])?;
-            if values[valley] <= found.0 {
-                found = (values[valley], self.grid[valley].0);
+            if values[valley] < best.0 {
+                best = (values[valley], self.grid[valley].0);
             }
-            found = newton(&at, found, [from, to], NOISE * energy)?;
-            if found.0 < best.0 {
-                best = found;
+            for piece in self.pieces([from, to]) {
+                let found = least_in(&at, piece, NOISE * energy)?;
+                if found.0 < best.0 {
+                    best = found;
+                }
             }
         }
         Ok(best.1.exp())
     }
+
+    /// An interval of log σ, cut where the radius grows.
+    fn pieces(&self, [from, to]: [f64; 2]) -> Vec<[f64; 2]> {
+        let mut ends = vec![from];
+        if let Reach::Extent(extent) = self.config.reach {
+            // The radius is ⌈kσ + ½⌉: it grows where kσ is a half more than a whole number.
+            let reach = |log_sigma: f64| extent * log_sigma.exp() - 0.5;
+            let whole = reach(from).ceil().max(0.0) as usize..=reach(to).floor().max(0.0) as usize;
+            let jumps = whole.map(|n| ((n as f64 + 0.5) / extent).ln());
+            ends.extend(jumps.filter(|&jump| from < jump && jump < to));
+        }
+        ends.push(to);
+        ends.windows(2).map(|ends| [ends[0], ends[1]]).collect()
+    }
+}
+
+/// The least value in an interval where the value is smooth, and its place.
+fn least_in(at: Value<'_>, piece: [f64; 2], noise: f64) -> Result<(f64, f64), BasisError> {
+    let found = golden(at, piece, NARROW)?;
+    let [low, high] = piece;
+    if low + STEP <= found.1 && found.1 + STEP <= high {
+        return newton(at, found, piece, noise);
+    }
+    let near = golden(at, [low.max(found.1 - NARROW), high.min(found.1 + NARROW)], NARROWEST)?;
+    Ok(if near.0 < found.0 { near } else { found })
 }
 
 type Value<'a> = &'a dyn Fn(f64) -> Result<f64, BasisError>;
 
 /// The least value in an interval, and its place.
-fn golden(at: Value<'_>, [mut low, mut high]: [f64; 2]) -> Result<(f64, f64), BasisError> {
+fn golden(at: Value<'_>, [mut low, mut high]: [f64; 2], narrow: f64) -> Result<(f64, f64), BasisError> {
     let part = (5f64.sqrt() - 1.0) / 2.0;
     let (mut a, mut b) = (high - part * (high - low), low + part * (high - low));
     let (mut at_a, mut at_b) = (at(a)?, at(b)?);
-    while high - low > NARROW {
+    while high - low > narrow {
         if at_a <= at_b {
             (high, b, at_b) = (b, a, at_a);
             a = high - part * (high - low);
@@ -111,8 +147,7 @@ fn newton(
     [low, high]: [f64; 2],
     noise: f64,
 ) -> Result<(f64, f64), BasisError> {
-    // Wide enough that the noise is small in the second difference, narrow against the valley.
-    let step = 1e-3;
+    let step = STEP;
     for _ in 0..6 {
         if place - step < low || place + step > high {
             break;

@@ -17,6 +17,7 @@ it. The subsets:
     extent     extent 4 over extent 2, both njet
     band       σ 8 over σ 4 at extent 5 with a tolerance of 1e-5, both njet: the larger σ on a coarser lattice
     networks   nin and njet-small: a training step and inference, against the twin of 3x3 convolutions and the dense one
+    unet       the pooled U-Net: the same, against the built kernels at σ 2 and the 3x3 twin
     memory     peak memory of a training step of nin above the idle program, in fresh processes
     threads    two threads over one, both njet
     peak       rate of the product in the layer over the measured multiply-add peak of the machine
@@ -44,7 +45,7 @@ KEEP_MEMORY = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 STARTED = "NJET_COMPARE_STARTED"
-SUBSETS = ["layers", "depthwise", "dense", "extent", "band", "networks", "memory", "threads", "peak"]
+SUBSETS = ["layers", "depthwise", "dense", "extent", "band", "networks", "unet", "memory", "threads", "peak"]
 SHAPES = ["3x192x32", "16x16x32", "64x64x16", "64x64x64", "96x192x32", "192x192x32"]
 BATCH = 32
 FORWARD, BOTH, TRAINING, INFERENCE, MEMORY = "forward", "forward+backward", "training step", "inference", "peak memory"
@@ -60,6 +61,10 @@ LAYER_BOUNDS = {
 }
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
+# The U-Net's steps down, and its channels at the full resolution: njet's own.
+UNET_DEPTH, UNET_WIDTH = 2, 16
+# How many times the images a second of PyTorch's U-Net with kernels that are built at σ 2, and of its 3x3 twin.
+UNET_SPEEDUPS = {"dense": 3, "conv": 0.8}
 # Of band-limited evaluation, σ 8 over σ 4.
 BAND_BOUND = 0.6
 # How many times faster than the dense layer, forward+backward, 96x192x32.
@@ -79,8 +84,9 @@ def fail(message, code):
 # torch is imported where it is needed: `--help` and a wrong command line need none.
 
 
-def dense_njet(c_in, c_out, order=2, sigma=1.0, extent=2.0):
-    """y = conv2d(x, W(α, σ)), W[o,c] = Σ_b α[o,c,b] g_i(y) g_j(x), i + j ≤ order; σ = 2^s learned."""
+def dense_njet(c_in, c_out, order=2, sigma=1.0, extent=2.0, up=None):
+    """y = conv2d(x, W(α, σ)), W[o,c] = Σ_b α[o,c,b] g_i(y) g_j(x), i + j ≤ order; σ = 2^s learned. With `up` the
+    transpose of that with a stride of `up`, from c_out channels to c_in."""
     import torch
     from torch import nn
 
@@ -108,7 +114,10 @@ def dense_njet(c_in, c_out, order=2, sigma=1.0, extent=2.0):
             g = self.taps()
             basis = torch.stack([torch.outer(g[i], g[j]) for i, j in self.pairs])
             weight = torch.einsum("ocb,byx->ocyx", self.alpha, basis)
-            return nn.functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
+            half = weight.shape[-1] // 2
+            if up:
+                return nn.functional.conv_transpose2d(x, weight, stride=up, padding=half, output_padding=up - 1)
+            return nn.functional.conv2d(x, weight, padding=half)
 
     return DenseNJet()
 
@@ -146,7 +155,47 @@ def small(spatial, classes=10):
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, classes))
 
 
-NETWORKS = {"nin": (network_in_network, (32, 3, 32, 32)), "njet-small": (small, (64, 1, 28, 28))}
+def unet(spatial, classes=10, depth=UNET_DEPTH, width=UNET_WIDTH):
+    """The `unet` of njet, pooled. A step up is the transpose of a spatial layer, or of a convolution of 2x2."""
+    import torch
+    from torch import nn
+
+    def up(c_in, c_out):
+        if spatial is conv:
+            return nn.ConvTranspose2d(c_in, c_out, 2, stride=2, bias=False)
+        return spatial(c_out, c_in, up=2)
+
+    def pair(c_in, c_out):
+        layers = []
+        for a, b in ((c_in, c_out), (c_out, c_out)):
+            layers += [spatial(a, b), nn.BatchNorm2d(b), nn.ReLU(inplace=True)]
+        return nn.Sequential(*layers)
+
+    class UNet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            at = [width << level for level in range(depth + 1)]
+            self.down = nn.ModuleList(pair(a, b) for a, b in zip([1, *at], at))
+            self.steps = nn.ModuleList(up(2 * c, c) for c in reversed(at[:-1]))
+            self.up = nn.ModuleList(pair(2 * c, c) for c in reversed(at[:-1]))
+            self.head = nn.Conv2d(width, classes, 1)
+
+        def forward(self, x):
+            skips = []
+            for level, blocks in enumerate(self.down):
+                if level > 0:
+                    skips.append(x)
+                    x = nn.functional.avg_pool2d(x, 2)
+                x = blocks(x)
+            for step, blocks in zip(self.steps, self.up):
+                x = blocks(torch.cat([skips.pop(), step(x)], 1))
+            return self.head(x)
+
+    return UNet()
+
+
+NETWORKS = {"nin": (network_in_network, (32, 3, 32, 32)), "njet-small": (small, (64, 1, 28, 28)),
+            "unet": (unet, (16, 1, 96, 96))}
 
 
 def median_ms(call, runs):
@@ -189,7 +238,8 @@ def network(name, spatial):
     build, shape = NETWORKS[name]
     net = build(spatial)
     sgd = torch.optim.SGD(net.parameters(), lr=1e-6, momentum=0.9, weight_decay=5e-4)
-    x, labels = torch.randn(shape), torch.randint(0, 10, shape[:1])
+    # A class for each image, or for each pixel.
+    x, labels = torch.randn(shape), torch.randint(0, 10, shape[:1] + (shape[2:] if name == "unet" else ()))
 
     def step():
         sgd.zero_grad(set_to_none=True)
@@ -335,13 +385,19 @@ def band_cases(njet):
                lambda: njet.layer("64x64x64", 4.0, extent=5, band_limit=1e-5), {FORWARD: BAND_BOUND, BOTH: BAND_BOUND})
 
 
-def network_cases(njet):
-    def case(name, sigma, against, spatial, bounds):
-        return Case("networks", name, sigma, against, lambda: njet.network(name, sigma),
-                    lambda: time_network(name, spatial, njet.runs), bounds)
+def network_case(njet, subset, name, sigma, against, spatial, bounds):
+    return Case(subset, name, sigma, against, lambda: njet.network(name, sigma),
+                lambda: time_network(name, spatial, njet.runs), bounds)
 
-    def dense(sigma):
-        return lambda c_in, c_out: dense_njet(c_in, c_out, sigma=sigma)
+
+def dense(sigma):
+    """A spatial layer whose kernel is built at a scale."""
+    return lambda c_in, c_out, up=None: dense_njet(c_in, c_out, sigma=sigma, up=up)
+
+
+def network_cases(njet):
+    def case(*what):
+        return network_case(njet, "networks", *what)
 
     yield case("nin", 1.0, "nin-conv", conv, {TRAINING: 0.9, INFERENCE: 0.9})
     for sigma, speedup in NIN_DENSE_SPEEDUP.items():
@@ -349,6 +405,12 @@ def network_cases(njet):
     # At least 0.9 and 2.5 times the images a second.
     yield case("njet-small", 1.0, "small-conv", conv, {TRAINING: 1 / 0.9})
     yield case("njet-small", 1.0, "small-dense", dense(1.0), {TRAINING: 1 / 2.5})
+
+
+def unet_cases(njet):
+    yield network_case(njet, "unet", "unet", 2.0, "unet-dense", dense(2.0), {TRAINING: 1 / UNET_SPEEDUPS["dense"]})
+    for sigma in (1.0, 2.0):
+        yield network_case(njet, "unet", "unet", sigma, "unet-conv", conv, {TRAINING: 1 / UNET_SPEEDUPS["conv"]})
 
 
 def memory_cases(njet):
@@ -496,6 +558,7 @@ def main():
         "extent": lambda: extent_cases(njet),
         "band": lambda: band_cases(njet),
         "networks": lambda: network_cases(njet),
+        "unet": lambda: unet_cases(njet),
         "memory": lambda: memory_cases(njet),
         "threads": lambda: threads_cases(njet),
         "peak": lambda: peak_cases(njet),

@@ -5,10 +5,12 @@ use super::shape::Shape;
 use super::{Bench, What};
 use crate::table::grouped;
 use anyhow::{Context, Result, ensure};
-use njet::models::{Architecture, LayerKind, ModelConfig};
+use njet::models::{Architecture, LayerKind, ModelConfig, UNetConfig, UnknownName};
+use njet::segmentation::UNET;
 use njet_basis::{TapSpec, Taps};
 use njet_kernels::{AxisConfig, Geometry, GeometryConfig};
 use std::fmt;
+use std::str::FromStr;
 
 /// The most elements of an input, an output or coefficients: 256 MiB. A network holds some ten arrays of
 /// its widest layer, so this is about what a small machine has.
@@ -26,10 +28,45 @@ pub struct LayerCase {
     pub taps: Taps,
 }
 
+/// What a network is called, and does.
+#[derive(Debug, Clone, Copy)]
+pub enum NetworkName {
+    /// A label for each image.
+    Classifier(Architecture),
+    /// A class for every pixel.
+    UNet,
+}
+
+impl NetworkName {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classifier(architecture) => architecture.name(),
+            Self::UNet => UNET,
+        }
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for NetworkName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == UNET {
+            return Ok(Self::UNet);
+        }
+        name.parse().map(Self::Classifier).map_err(|error: UnknownName| format!("{error}, and {UNET}"))
+    }
+}
+
 /// A network.
 #[derive(Debug)]
 pub struct NetworkCase {
-    pub arch: Architecture,
+    pub arch: NetworkName,
     pub channels: usize,
     pub side: usize,
     pub batch: usize,
@@ -107,8 +144,8 @@ impl Bench {
         if self.what == What::Layers {
             return Ok(Vec::new());
         }
-        let usual = [Architecture::NetworkInNetwork, Architecture::Small];
-        let architectures = self.list(&self.arch, &usual, &[Architecture::Small]);
+        let usual = [Architecture::NetworkInNetwork, Architecture::Small].map(NetworkName::Classifier);
+        let architectures = self.list(&self.arch, &usual, &usual[1..]);
         let layers = self.list(&self.layer, &[LayerKind::Njet], &[LayerKind::Njet]);
         let mut settings = Vec::new();
         for &order in &self.list(&self.orders, &[2], &[2]) {
@@ -122,18 +159,26 @@ impl Bench {
         let mut cases = Vec::new();
         for &arch in &architectures {
             let (channels, side, batch) = match arch {
-                Architecture::Small => (1, 28, 64),
-                Architecture::NetworkInNetwork
-                | Architecture::AllConvolutional
-                | Architecture::ResNet20
-                | Architecture::ResNet32
-                | Architecture::ResNet44
-                | Architecture::ResNet56
-                | Architecture::ResNet110 => (3, 32, 32),
-                Architecture::ResNet18 | Architecture::EfficientNetB0 => (3, 224, 8),
+                NetworkName::UNet => (1, 96, 16),
+                NetworkName::Classifier(arch) => match arch {
+                    Architecture::Small => (1, 28, 64),
+                    Architecture::NetworkInNetwork
+                    | Architecture::AllConvolutional
+                    | Architecture::ResNet20
+                    | Architecture::ResNet32
+                    | Architecture::ResNet44
+                    | Architecture::ResNet56
+                    | Architecture::ResNet110 => (3, 32, 32),
+                    Architecture::ResNet18 | Architecture::EfficientNetB0 => (3, 224, 8),
+                },
             };
             let batch = self.batch(batch);
-            let largest = ModelConfig::new(arch, channels, CLASSES).largest_activation(side, side);
+            let largest = match arch {
+                NetworkName::Classifier(arch) => {
+                    ModelConfig::new(arch, channels, CLASSES).largest_activation(side, side)
+                }
+                NetworkName::UNet => UNetConfig::new(channels, CLASSES).largest_activation(side, side),
+            };
             not_too_large(largest * batch).with_context(|| format!("{arch}, batch {batch}"))?;
             let case = |njet| NetworkCase { arch, channels, side, batch, njet };
             for layer in &layers {

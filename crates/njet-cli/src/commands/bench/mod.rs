@@ -10,8 +10,9 @@ mod timing;
 use crate::Usage;
 use crate::progress::Pieces;
 use anyhow::{Context, Result, anyhow, ensure};
+use cases::NetworkName;
 use clap::{Args, ValueEnum};
-use njet::models::{Architecture, LayerKind};
+use njet::models::LayerKind;
 use njet_kernels::engine::Options;
 use njet_kernels::peak;
 use report::{Machine, Report};
@@ -40,13 +41,13 @@ pub struct Bench {
     /// Scales in pixels (layers: 0.5,1,2,4,8; networks: 1)
     #[arg(long, value_name = "S,…", value_delimiter = ',', allow_negative_numbers = true)]
     sigmas: Option<Vec<f64>>,
-    /// Networks: the architectures of `njet train` (njet-small and nin)
+    /// Networks: the architectures of `njet train`, unet too (njet-small and nin)
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    arch: Option<Vec<Architecture>>,
+    arch: Option<Vec<NetworkName>>,
     /// Spatial layers of the networks: njet, or conv for Burn's plain convolutions (njet)
     #[arg(long, value_name = "njet|conv,…", value_delimiter = ',')]
     layer: Option<Vec<LayerKind>>,
-    /// Images in a batch (layers and most networks: 32; njet-small: 64; resnet18 and efficientnet-b0: 8)
+    /// Images in a batch (layers and most networks: 32; njet-small: 64; unet: 16; resnet18 and efficientnet-b0: 8)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
     /// Timed calls of which the median is taken (by how long a call takes: 25 to 3)

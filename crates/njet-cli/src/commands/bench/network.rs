@@ -1,15 +1,15 @@
 //! The speed and memory of a network.
 
-use super::cases::NetworkCase;
+use super::cases::{NetworkCase, NetworkName};
 use super::timing::{Runs, median_ms};
 use crate::memory::Watch;
 use anyhow::Result;
-use burn::module::Module;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use njet::data::{Random, Stream};
-use njet::models::ModelConfig;
+use njet::models::{Classifier, ModelConfig, Network, UNet, UNetConfig};
+use njet::segmentation::loss::Loss;
 use njet::training::{OptimizerConfig, OptimizerKind, optimizer};
 use std::hint::black_box;
 
@@ -32,14 +32,49 @@ pub struct NetworkTimes {
 /// images of noise. `fresh`: nothing was measured in this process before, so its memory tells of this network.
 pub fn measure(case: &NetworkCase, runs: Runs, fresh: bool) -> Result<NetworkTimes> {
     let watch = if fresh { Watch::start() } else { None };
-    let mut config = ModelConfig::new(case.arch, case.channels, CLASSES);
-    config.layer = case.layer();
-    if let Some(njet) = case.njet {
-        (config.order, config.extent, config.sigma) = (njet.order, njet.extent, njet.sigma);
+    let device = Device::flex().autodiff();
+    match case.arch {
+        NetworkName::Classifier(arch) => {
+            let mut config = ModelConfig::new(arch, case.channels, CLASSES);
+            config.layer = case.layer();
+            if let Some(njet) = case.njet {
+                (config.order, config.extent, config.sigma) = (njet.order, njet.extent, njet.sigma);
+            }
+            let cross_entropy = CrossEntropyLossConfig::new().init(&device);
+            let labels: Vec<i32> = (0..case.batch).map(|i| (i % CLASSES) as i32).collect();
+            let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [case.batch]), &device);
+            let loss = |logits: Tensor<2>| cross_entropy.forward(logits, labels.clone());
+            Ok(time(case, runs, watch, config.init(&device)?, Classifier::forward, loss))
+        }
+        NetworkName::UNet => {
+            let mut config = UNetConfig::new(case.channels, CLASSES);
+            config.layer = case.layer();
+            if let Some(njet) = case.njet {
+                (config.njet.order, config.njet.extent, config.njet.sigma) = (njet.order, njet.extent, njet.sigma);
+            }
+            let cross_entropy = Loss { dice: 0.0, ..Loss::default() };
+            let shape = [case.batch, case.side, case.side];
+            let masks: Vec<i32> = (0..shape.iter().product()).map(|i| (i % CLASSES) as i32).collect();
+            let masks = Tensor::<3, Int>::from_data(TensorData::new(masks, shape), &device);
+            let loss = |logits: Tensor<4>| cross_entropy.forward(logits, masks.clone());
+            Ok(time(case, runs, watch, config.init(&device)?, UNet::forward, loss))
+        }
     }
+}
+
+fn time<M, const D: usize>(
+    case: &NetworkCase,
+    runs: Runs,
+    watch: Option<Watch>,
+    model: M,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
+    loss: impl Fn(Tensor<D>) -> Tensor<1>,
+) -> NetworkTimes
+where
+    M: Network,
+{
     let device = Device::flex();
-    let training = device.clone().autodiff();
-    let model = config.init(&training)?.materialize();
+    let model = model.materialize();
     let parameters = model.num_parameters();
     let mut sgd = optimizer(
         &OptimizerConfig {
@@ -53,24 +88,24 @@ pub fn measure(case: &NetworkCase, runs: Runs, fresh: bool) -> Result<NetworkTim
         },
         &model,
     );
-    let loss = CrossEntropyLossConfig::new().init(&training);
-    let (images, labels) = (images(case, &training), labels(case, &training));
+    let images = |device: &Device| images(case, device);
+    let training = images(&device.clone().autodiff());
     // A step takes the model and gives it back.
     let mut model = Some(model);
     let train_step = median_ms(runs, || {
         let before = model.take().expect("the step before gave it back");
-        let mean = loss.forward(before.forward(images.clone()), labels.clone());
-        let gradients = GradientsParams::from_grads(mean.backward(), &before);
+        let loss = loss(forward(&before, training.clone()));
+        let gradients = GradientsParams::from_grads(loss.backward(), &before);
         model = Some(sgd.step(LEARNING_RATE, before, gradients));
     });
     let peak_memory = watch.and_then(|watch| watch.peak());
 
     let model = model.expect("the last step gave it back").valid();
-    let images = self::images(case, &device);
+    let images = images(&device);
     let inference = median_ms(runs, || {
-        black_box(model.forward(images.clone()).into_data());
+        black_box(forward(&model, images.clone()).into_data());
     });
-    Ok(NetworkTimes { train_step, inference, peak_memory, parameters })
+    NetworkTimes { train_step, inference, peak_memory, parameters }
 }
 
 fn images(case: &NetworkCase, device: &Device) -> Tensor<4> {
@@ -78,9 +113,4 @@ fn images(case: &NetworkCase, device: &Device) -> Tensor<4> {
     let mut random = Random::for_stream(0, Stream::Other(0), 0);
     let noise: Vec<f32> = (0..shape.iter().product()).map(|_| random.normal()).collect();
     Tensor::from_data(TensorData::new(noise, shape), device)
-}
-
-fn labels(case: &NetworkCase, device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i32> = (0..case.batch).map(|i| (i % CLASSES) as i32).collect();
-    Tensor::from_data(TensorData::new(labels, [case.batch]), device)
 }

@@ -213,6 +213,18 @@ fn senseless_requests_are_told() {
     assert!(refused(BlobConfig { sigmas: [2.0, 1.0], ..blob }).contains("scales from 2 to 1 are no range"));
     assert!(refused(BlobConfig { sigmas: [0.0, 1.0], ..blob }).contains("no range"));
     assert!(refused(BlobConfig { sigmas: [1.0, 5000.0], ..blob }).contains("4096"));
+    // Ranges whose ratio is beyond the numbers.
+    for least in [1e-300, 1e-50] {
+        let message = refused(BlobConfig { sigmas: [least, 1e300], ..blob });
+        assert!(message.contains("1 to 4096 pixels"), "{message}");
+    }
     assert!(refused(BlobConfig { per_octave: 0, ..blob }).contains("0 scales an octave"));
     assert!(refused(BlobConfig { contrast: 0.0, ..blob }).contains("contrast 0 is no threshold"));
+    // Filters that are beyond single precision, and maps and products of maps that are.
+    let ramp: Vec<f32> = (0..12).map(|i| (i * i) as f32).collect();
+    for gamma in [1000.0, 50.0, 35.0] {
+        let space = ScaleSpace::new(&ramp, [3, 4], ScaleSpaceConfig { gamma, ..config }).unwrap();
+        let error = message(space.invariant(4.0, Invariant::HessianDeterminant).unwrap_err());
+        assert!(error.starts_with(&format!("at sigma 4 and gamma {gamma} values are beyond")), "{error}");
+    }
 }

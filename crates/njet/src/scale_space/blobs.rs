@@ -72,8 +72,19 @@ impl BlobConfig {
         }
         let step = 1.0 / self.per_octave as f64;
         // A range of whole steps is not made longer by rounding.
-        let steps = ((greatest / least).log2() / step - 1e-9).ceil().max(0.0) as i32;
+        // Their ratio may be beyond the numbers.
+        let steps = ((greatest.log2() - least.log2()) / step - 1e-9).ceil().max(0.0) as i32;
         Ok((-1..=steps + 1).map(|k| least * (f64::from(k) * step).exp2()).collect())
+    }
+
+    /// The [`levels`](Self::levels), if an image has filters for all of them.
+    ///
+    /// # Errors
+    /// As there, and a scale whose filters are too large.
+    pub fn check(&self, space: &ScaleSpace<'_>) -> Result<Vec<f64>, ScaleSpaceError> {
+        let (sigmas, space) = (self.levels()?, space.with_gamma(1.0));
+        sigmas.iter().try_for_each(|&sigma| space.check(sigma, 2))?;
+        Ok(sigmas)
     }
 }
 
@@ -125,11 +136,8 @@ pub fn blobs(
     config: &BlobConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<Blob>, ScaleSpaceError> {
-    let sigmas = config.levels()?;
+    let sigmas = config.check(space)?;
     let space = space.with_gamma(1.0);
-    for &sigma in &sigmas {
-        space.check(sigma, 2)?;
-    }
     let mut found = Vec::new();
     // The last three scales, the newest at the end.
     let mut levels: Vec<Vec<f32>> = Vec::new();

@@ -36,6 +36,16 @@ pub enum ScaleSpaceError {
         /// What is wrong.
         source: BasisError,
     },
+    /// A σ, or a power of the scale normalisation, that makes more of the image than there are numbers for.
+    #[error(
+        "at sigma {sigma} and gamma {gamma} values are beyond what single precision holds: give a larger sigma, or a gamma nearer to 1"
+    )]
+    Overflow {
+        /// The σ asked for, in pixels.
+        sigma: f64,
+        /// The power.
+        gamma: f64,
+    },
     /// The image is too large for the engine.
     #[error(transparent)]
     Kernel(#[from] KernelError),

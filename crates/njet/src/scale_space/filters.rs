@@ -2,7 +2,8 @@
 //!
 //! Where they are not much larger than the image, the image is continued by a radius and filtered. Where they are, most of
 //! what they read is border: its taps are then added to those of the pixels that it repeats, which leaves each output a
-//! filter of its own on the pixels of the image. Both are the same sum.
+//! filter of its own on the pixels of the image. Both are the same sum. Of an image that is long and thin it is done along
+//! the short axis alone: along the long one, filters that reach around it would take the square of its length.
 
 use crate::layer::PaddingMode;
 use njet_basis::Taps;
@@ -44,15 +45,28 @@ pub(super) fn filtering(
         return Ok(Filtering { geometry, taps: [rounded.clone(), rounded], extended });
     }
     let border = border.expect("zeros are the engine's own");
+    // One axis at least is short, or the image would not grow so much.
+    let short = |pixels: usize| 2 * radius > pixels;
     let reach = |pixels: usize| match border {
+        _ if !short(pixels) => radius,
         // What is repeated is nearer than the place where it is repeated.
         Border::Replicate | Border::Reflect => radius.min(pixels - 1),
         Border::Circular => pixels - 1,
     };
-    let axis = |pixels: usize| CentredAxis { input: pixels, output: pixels, radius: reach(pixels), factor: 1.0 };
+    let margin = |pixels: usize| if short(pixels) { 0 } else { radius };
+    let axis = |pixels: usize| {
+        let input = pixels + 2 * margin(pixels);
+        CentredAxis { input, output: pixels, radius: reach(pixels), factor: 1.0 }
+    };
     let [y, x] = size.map(axis);
     let geometry = Geometry::centred(CentredConfig { batch, channels_in, channels_out, groups, order, y, x })?;
-    Ok(Filtering { geometry, taps: size.map(|pixels| folded(taps, border, pixels, reach(pixels))), extended: None })
+    let of_outputs = |pixels: usize| match short(pixels) {
+        true => folded(taps, border, pixels, reach(pixels)),
+        false => (0..=order).flat_map(|n| vec![taps.order(n); pixels]).flatten().map(|&tap| tap as f32).collect(),
+    };
+    let margins = size.map(|pixels| (margin(pixels), margin(pixels)));
+    let extended = (margins != [(0, 0); 2]).then_some((border, margins));
+    Ok(Filtering { geometry, taps: size.map(of_outputs), extended })
 }
 
 /// Taps of every output, the border's added to those of the pixels that it repeats: `[order + 1, pixels, 2·reach + 1]`.
@@ -81,40 +95,52 @@ mod tests {
     /// Filters that are larger than the image give what they give on the image continued by hand.
     #[test]
     fn folding_the_border_is_continuing_the_image() {
-        let image: Vec<f32> = (0..7 * 4).map(|i| ((5 * i * i + 3 * i) % 17) as f32).collect();
         for (mode, border) in [
             (PaddingMode::Replicate, Border::Replicate),
             (PaddingMode::Reflect, Border::Reflect),
             (PaddingMode::Circular, Border::Circular),
         ] {
-            let taps = Taps::new(&TapSpec::new(1.1, 4.0, 2)).unwrap();
-            let radius = taps.radius();
-            assert!(radius > 4, "beyond the columns, not beyond the rows");
-            let Filtering { geometry, taps: folded, extended } = filtering(&taps, [7, 4], mode, 1).unwrap();
-            assert_eq!(extended, None);
-            // Lx and Lyy, added.
-            let alpha = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
-            let run = |geometry: &Geometry, y: &[f32], x: &[f32], image: &[f32]| {
-                let call = Forward { taps: TapSlices { y, x }, alpha: &alpha, bias: None, x: image };
-                engine::forward(geometry, &call, Options::default()).unwrap()
-            };
-            let got = run(&geometry, &folded[0], &folded[1], &image);
-            let axis = |pixels| AxisConfig { input: pixels + 2 * radius, radius, stride: 1, padding: (0, 0) };
-            let config = GeometryConfig {
-                batch: 1,
-                channels_in: 1,
-                channels_out: 1,
-                groups: 1,
-                order: 2,
-                y: axis(7),
-                x: axis(4),
-            };
-            let rounded: Vec<f32> = taps.values_as();
-            let continued = border.extend(&image, [7, 4], [(radius, radius); 2]);
-            let expected = run(&Geometry::new(config).unwrap(), &rounded, &rounded, &continued);
-            for (i, (a, b)) in got.iter().zip(&expected).enumerate() {
-                assert!((a - b).abs() < 2e-5, "{mode:?}, pixel {i}: {a} against {b}");
+            // Beyond the columns, not beyond the rows; and a thin image, long enough along one axis to be continued.
+            for size in [[7, 4], [2, 13], [13, 2]] {
+                compare(size, mode, border);
             }
+        }
+    }
+
+    fn compare(size: [usize; 2], mode: PaddingMode, border: Border) {
+        let image: Vec<f32> = (0..size[0] * size[1]).map(|i| ((5 * i * i + 3 * i) % 17) as f32).collect();
+        let taps = Taps::new(&TapSpec::new(1.1, 4.0, 2)).unwrap();
+        let radius = taps.radius();
+        assert_eq!(radius, 5);
+        let Filtering { geometry, taps: folded, extended } = filtering(&taps, size, mode, 1).unwrap();
+        let margins = size.map(|pixels| if pixels == 13 { (radius, radius) } else { (0, 0) });
+        assert_eq!(extended, size.contains(&13).then_some((border, margins)));
+        let input = match extended {
+            Some((border, margins)) => border.extend(&image, size, margins),
+            None => image.clone(),
+        };
+        // Lx and Lyy, added.
+        let alpha = [0.0, 1.0, 0.0, 0.0, 0.0, 1.0];
+        let run = |geometry: &Geometry, y: &[f32], x: &[f32], image: &[f32]| {
+            let call = Forward { taps: TapSlices { y, x }, alpha: &alpha, bias: None, x: image };
+            engine::forward(geometry, &call, Options::default()).unwrap()
+        };
+        let got = run(&geometry, &folded[0], &folded[1], &input);
+        let axis = |pixels| AxisConfig { input: pixels + 2 * radius, radius, stride: 1, padding: (0, 0) };
+        let config = GeometryConfig {
+            batch: 1,
+            channels_in: 1,
+            channels_out: 1,
+            groups: 1,
+            order: 2,
+            y: axis(size[0]),
+            x: axis(size[1]),
+        };
+        let rounded: Vec<f32> = taps.values_as();
+        let continued = border.extend(&image, size, [(radius, radius); 2]);
+        let expected = run(&Geometry::new(config).unwrap(), &rounded, &rounded, &continued);
+        for (i, (a, b)) in got.iter().zip(&expected).enumerate() {
+            assert!((a - b).abs() < 2e-5, "{mode:?}, {size:?}, pixel {i}: {a} against {b}");
         }
     }
 }

@@ -78,7 +78,12 @@ impl<'a> ScaleSpace<'a> {
         // On the grid a Gaussian of less than a pixel has longer tails than its σ says: cut at 5σ, Lxx is off by 0.4 % at
         // σ = 0.5.
         let radius = spec.radius().max(TapSpec { sigma: 1.0, ..spec }.radius());
-        Taps::with_radius(&spec, radius).map_err(|source| ScaleSpaceError::Filters { sigma, extent, source })
+        let taps = Taps::with_radius(&spec, radius);
+        let taps = taps.map_err(|source| ScaleSpaceError::Filters { sigma, extent, source })?;
+        match (0..=order).flat_map(|n| taps.order(n)).all(|&tap| (tap as f32).is_finite()) {
+            true => Ok(taps),
+            false => Err(ScaleSpaceError::Overflow { sigma, gamma }),
+        }
     }
 
     /// Checks that derivatives up to `order` at `sigma` (pixels) can be made.
@@ -92,7 +97,7 @@ impl<'a> ScaleSpace<'a> {
     /// The derivatives that are `wanted`, at `sigma` in pixels, each `[height, width]`, with the sign of the true derivative.
     ///
     /// # Errors
-    /// σ out of range or so large that its filters are; an order above 10.
+    /// σ out of range or so large that its filters are; an order above 10; a γ that takes values beyond single precision.
     pub fn derivatives(&self, sigma: f64, wanted: &[JetIndex]) -> Result<Vec<Vec<f32>>, ScaleSpaceError> {
         let order = wanted.iter().map(|index| index.degree()).max().unwrap_or(0);
         let taps = self.taps(sigma, order)?;
@@ -113,7 +118,17 @@ impl<'a> ScaleSpace<'a> {
         let call =
             Forward { taps: TapSlices { y: &taps[0], x: &taps[1] }, alpha: &alpha, bias: None, x: image.as_ref() };
         let maps = engine::forward(&geometry, &call, Options::default())?;
+        self.held(sigma, &maps)?;
         Ok(maps.chunks_exact(self.image.len()).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Checks that values made of a finite image are finite.
+    fn held(&self, sigma: f64, values: &[f32]) -> Result<(), ScaleSpaceError> {
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        match finite(values) || !finite(self.image) {
+            true => Ok(()),
+            false => Err(ScaleSpaceError::Overflow { sigma, gamma: self.config.gamma }),
+        }
     }
 
     /// An invariant at `sigma` in pixels: `[height, width]`.
@@ -122,6 +137,8 @@ impl<'a> ScaleSpace<'a> {
     /// As for [`derivatives`](Self::derivatives).
     pub fn invariant(&self, sigma: f64, invariant: Invariant) -> Result<Vec<f32>, ScaleSpaceError> {
         let maps = self.derivatives(sigma, invariant.derivatives())?;
-        Ok(invariant.of(&maps))
+        let map = invariant.of(&maps);
+        self.held(sigma, &map)?;
+        Ok(map)
     }
 }

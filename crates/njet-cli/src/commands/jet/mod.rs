@@ -153,11 +153,7 @@ impl Jet {
         }
         let search = self.search(size);
         let levels = match &search {
-            Some(search) => {
-                let levels = search.levels().map_err(refused)?;
-                space.check(levels[levels.len() - 1], 2).map_err(refused)?;
-                levels
-            }
+            Some(search) => search.check(&space).map_err(refused)?,
             None => Vec::new(),
         };
         // Nothing is known of the time but that it grows with σ and the number of passes.

@@ -276,6 +276,24 @@ fn bombs_are_small() {
     let list = [EMPTY_LIST, &pair.repeat(5_000), PUT_0].concat();
     let dictionary = [global("collections", "OrderedDict"), GET_0.to_vec(), TUPLE1.to_vec(), REDUCE.to_vec()].concat();
     no_tensors(&[&list, &dictionary.repeat(20_000)], "it copies without end");
+    // Storages and tensors without end, a few bytes for each.
+    let long = "k".repeat(1024);
+    let storage =
+        [MARK, &text("storage"), &global("torch", "FloatStorage"), &text(&long), &text("cpu"), &int(1), TUPLE];
+    let storages = [&storage.concat(), PUT_0, POP, &[GET_0, PERSISTENT, POP].concat().repeat(300_000)].concat();
+    no_tensors(&[&storages], "more than 262144 tensors");
+    let [call, rest] = [&tensor(4, 0, &[1; 60], &[1; 60]), REDUCE].map(|part| part.to_vec());
+    let (function, arguments) =
+        call[..call.len() - rest.len()].split_at(global("torch._utils", "_rebuild_tensor_v2").len());
+    let tensors =
+        [function, PUT_0, POP, arguments, b"q\x01", POP, &[GET_0, b"h\x01", REDUCE, POP].concat().repeat(300_000)];
+    no_tensors(&tensors, "more than 262144 tensors");
+    // The keys of an old file's storages likewise.
+    let magic = [&[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19], STOP].concat();
+    let machine = pickle(&[EMPTY_DICT, &text("little_endian"), &[0x88], SET]);
+    let keys = [EMPTY_LIST, MARK, &text(&long), PUT_0, &GET_0.repeat(300_000), b"e"];
+    let legacy = [magic, pickle(&[&int(1001)]), machine, pickle(&[EMPTY_DICT]), pickle(&keys)].concat();
+    assert!(refusal(&legacy).contains("it does not name its storages"), "{}", refusal(&legacy));
     // Lengths that promise more than there is; memos out of all proportion; marks without end.
     no_tensors(&[&[0x8d], &u64::MAX.to_le_bytes()], "cut off");
     no_tensors(&[b"N", b"r\xff\xff\xff\xff"], "a memo far beyond its objects");
@@ -300,6 +318,15 @@ fn compressed_and_foreign_archives_are_told() {
     assert!(changed(8, 1).contains("an encrypted archive"));
     assert!(changed(16, 1).contains("the checksum of a/data.pkl is wrong"));
     assert!(changed(50, b'b').contains("neither torch.save nor numpy.savez made it"));
+    // The storage as large as the file, and the pickle in it.
+    let second = directory + 46 + "a/data.pkl".len();
+    let mut file = sound.clone();
+    let size = ((file.len() - 60) as u32).to_le_bytes();
+    for at in [20, 24] {
+        file[second + at..second + at + 4].copy_from_slice(&size);
+    }
+    file[second + 42..second + 46].copy_from_slice(&[0; 4]);
+    assert!(refusal(&file).contains("its entries overlap"), "{}", refusal(&file));
 }
 
 /// Cut off anywhere, every kind of file is an error, and no panic.

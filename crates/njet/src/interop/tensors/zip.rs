@@ -22,9 +22,9 @@ pub(super) fn entries(file: &[u8]) -> Result<Vec<Entry>, Fault> {
         return Err(Fault::damaged(format!("its directory promises {count} entries")));
     }
     let mut entries = Vec::new();
-    let mut at = start;
+    let (mut at, mut left) = (start, file.len());
     for _ in 0..count {
-        let (entry, next) = entry(file, at)?;
+        let (entry, next) = entry(file, at, &mut left)?;
         entries.extend(entry);
         at = next;
     }
@@ -70,8 +70,9 @@ fn central_directory(file: &[u8]) -> Result<(usize, usize), Fault> {
     Ok((u64_at(file, record + 32)?, u64_at(file, record + 48)?))
 }
 
-/// The entry whose header in the directory is at `at`, unless it is a directory itself, and where the next one is.
-fn entry(file: &[u8], at: usize) -> Result<(Option<Entry>, usize), Fault> {
+/// The entry whose header in the directory is at `at`, unless it is a directory itself, and where the next one is. `left`:
+/// bytes that no entry before has; what many have in common would be read for the checksum of each.
+fn entry(file: &[u8], at: usize, left: &mut usize) -> Result<(Option<Entry>, usize), Fault> {
     if !file.get(at..).is_some_and(|rest| rest.starts_with(b"PK\x01\x02")) {
         return Err(Fault::damaged("its directory is damaged or cut off"));
     }
@@ -104,6 +105,7 @@ fn entry(file: &[u8], at: usize) -> Result<(Option<Entry>, usize), Fault> {
     let start = local + 30 + u16_at(file, local + 26)? + u16_at(file, local + 28)?;
     let end = start.checked_add(size).filter(|&end| end <= file.len());
     let bytes = start..end.ok_or_else(|| Fault::damaged(format!("{name} is cut off")))?;
+    *left = left.checked_sub(size).ok_or_else(|| Fault::damaged("its entries overlap"))?;
     // PyTorch writes zero where it was told to leave the checksum out.
     if crc != 0 && crc32(&file[bytes.clone()]) != crc {
         return Err(Fault::damaged(format!("the checksum of {name} is wrong")));

@@ -1,6 +1,6 @@
 //! The stack machine that a pickle is a program for.
 
-use super::{Callable, Id, MOST_AXES, MOST_OBJECTS, Object, Pickle, Storage, Tensor};
+use super::{Callable, Id, MOST_AXES, MOST_OBJECTS, MOST_TENSORS, Object, Pickle, Storage, Tensor};
 use crate::interop::tensors::Fault;
 
 pub(super) struct Machine<'a> {
@@ -384,6 +384,7 @@ impl<'a> Machine<'a> {
                 self.push(Object::Dict(entries))
             }
             Callable::RebuildTensor => {
+                few(self.pickle.built.len())?;
                 let tensor = self.tensor(&arguments)?;
                 self.pickle.built.push(tensor);
                 self.push(Object::Tensor(self.pickle.built.len() - 1))
@@ -432,9 +433,18 @@ impl<'a> Machine<'a> {
         };
         let key = self.pickle.key(key).ok_or_else(described)?;
         let len = self.pickle.count(len, "the length of a storage")?;
+        few(self.pickle.storages.len())?;
         self.pickle.storages.push(Storage { key, dtype, len, first });
         self.push(Object::Storage(self.pickle.storages.len() - 1))
     }
+}
+
+/// An error where there are so many tensors or storages that another would be one too many.
+fn few(count: usize) -> Result<(), Fault> {
+    if count < MOST_TENSORS {
+        return Ok(());
+    }
+    Err(Fault::Refused(format!("a pickle of more than {MOST_TENSORS} tensors: no state dict")))
 }
 
 fn pairs(items: &[Id]) -> Result<Vec<(Id, Id)>, Fault> {

@@ -14,6 +14,10 @@ use std::collections::HashMap;
 /// Objects that a pickle may make: some forty for each tensor of a model.
 const MOST_OBJECTS: usize = 1 << 23;
 
+/// Storages, tensors and keys of storages, of each: they take up to a kilobyte where the instructions that make them take
+/// a few bytes.
+const MOST_TENSORS: usize = 1 << 18;
+
 /// Dictionaries inside dictionaries.
 const MOST_DEPTH: usize = 64;
 
@@ -174,7 +178,7 @@ impl<'a> Pickle<'a> {
 
     /// The root as a list of keys.
     pub(super) fn as_keys(&self) -> Option<Vec<String>> {
-        self.items(self.root)?.iter().map(|&id| self.key(id)).collect()
+        self.items(self.root).filter(|keys| keys.len() <= MOST_TENSORS)?.iter().map(|&id| self.key(id)).collect()
     }
 
     /// Entry `name` of the root, a flag.

@@ -153,6 +153,22 @@ proptest! {
     }
 }
 
+/// Close to a scale at which the filters reach one pixel further, what is left jumps.
+#[test]
+fn a_layer_beside_a_change_of_radius_is_recovered() {
+    let extent = 3.0;
+    for change in [2.5 / extent, 4.5 / extent, 5.5 / extent] {
+        for sigma in [0.9985, 0.9994, 0.99985, 1.0001, 1.0006].map(|near| near * change) {
+            let taps = taps(sigma, 1, radius(sigma, extent));
+            let filters: Vec<f64> =
+                noise(1, 9).chunks_exact(3).flat_map(|alpha| kernel(alpha, &taps, &taps).unwrap()).collect();
+            let config = FitConfig { sigma_per: SigmaPer::Layer, reach: Reach::Extent(extent), ..FitConfig::new(1) };
+            let fit = fitted(&filters, [3, 1, taps.side(), taps.side()], &config);
+            assert!(fit.explained_energy() > 1.0 - 1e-10, "{sigma}: {}, {:?}", fit.explained_energy(), fit.sigma);
+        }
+    }
+}
+
 /// No σ of a fine grid does better than the one that was found.
 #[test]
 fn the_scale_is_the_best() {
@@ -223,6 +239,11 @@ fn windows_that_say_little() {
     // One row.
     let filter = noise(4, 7);
     assert!(fitted(&filter, [1, 1, 1, 7], &FitConfig::new(3)).explained_variance() > 0.5);
+    // As long as windows can be: as long as filters can be.
+    let filter: Vec<f64> = (0..8192).map(|i| (-0.5 * ((i as f64 - 4096.0) / 900.0).powi(2)).exp()).collect();
+    let long = fitted(&filter, [1, 1, 1, 8192], &FitConfig::new(0));
+    assert!((long.sigma[0] / 900.0 - 1.0).abs() < 1e-3, "{:?}", long.sigma);
+    fitted(&filter, [1, 1, 1, 8192], &FitConfig { reach: Reach::Extent(4.0), ..FitConfig::new(0) });
     // Zeros: there is nothing to explain, and they do not count in the mean.
     let zeros = fitted(&[0.0; 25], [1, 1, 5, 5], &FitConfig::new(2));
     assert_eq!((zeros.explained_variance(), zeros.explained_energy()), (1.0, 1.0));
@@ -266,6 +287,12 @@ fn what_cannot_be_fitted_is_told() {
     let broken = [0.0, 1.0, 2.0, f64::NAN];
     assert_eq!(message(&broken, [2, 1, 1, 2]), "filter 1 has the weight NaN at tap 1: all must be finite");
     assert!(message(&vec![0.0; 9000], [1, 1, 1, 9000]).contains("a window of 1×9000 taps is too large"));
+    for largest in [1e200, 1e-200] {
+        assert!(
+            message(&[0.5 * largest, -largest], [1, 1, 1, 2])
+                .starts_with(&format!("the largest weight is {largest:e}: "))
+        );
+    }
     let filters = Filters::new(&[1.0; 9], [1, 1, 3, 3]).unwrap();
     let refused = |config: FitConfig| fit(&filters, &config).unwrap_err();
     assert!(refused(FitConfig::new(11)).to_string().contains("order 11 is too high"));

@@ -5,7 +5,7 @@ mod picture;
 use super::report;
 use crate::Usage;
 use crate::table::{Align, grouped, layout};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use njet::Discretisation;
 use njet::interop::fit::{Filters, Fit as Fitted, FitConfig, FitError, Reach, SigmaPer, fit};
@@ -186,6 +186,11 @@ impl Fit {
         let basis: Vec<String> = jet(fitted.config.order).map(|index| index.to_string()).collect();
         let single = |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|&v| (v as f32).to_le_bytes()).collect() };
         let kernels: Vec<f64> = (0..fitted.filters.len()).flat_map(|filter| fitted.kernel(filter)).collect();
+        if let Some(value) = fitted.alpha.iter().chain(&kernels).find(|&&value| !(value as f32).is_finite()) {
+            bail!(
+                "the N-jets of {tensor} have weights up to {value:e}, which single precision does not hold: make its weights smaller"
+            );
+        }
         let (alpha, sigma, kernels) = (single(&fitted.alpha), single(&fitted.sigma), single(&kernels));
         let order = (fitted.config.order as i64).to_le_bytes();
         let mut tensors = vec![

@@ -45,6 +45,10 @@ pub struct Filters<'a> {
     shape: [usize; 4],
 }
 
+/// The largest of some weights, unless they are zeros: energies of many filters stay numbers of full precision.
+const LEAST_WEIGHT: f64 = 1e-151;
+const MOST_WEIGHT: f64 = 1e148;
+
 /// Filters that cannot be approximated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -81,6 +85,14 @@ pub enum FitError {
         /// The weight.
         value: f64,
     },
+    /// Weights whose squares are beyond the numbers, or below them.
+    #[error(
+        "the largest weight is {largest:e}: it must be from {LEAST_WEIGHT:e} to {MOST_WEIGHT:e}, so that it has a square"
+    )]
+    Magnitude {
+        /// Of the absolute values.
+        largest: f64,
+    },
     /// Bounds of σ that leave no interval.
     #[error("σ is to be sought from {min} to {max}: both must be positive and finite, the second not the smaller")]
     Bounds {
@@ -98,7 +110,8 @@ impl<'a> Filters<'a> {
     /// Filters of a shape.
     ///
     /// # Errors
-    /// Another number of values than the shape's, no taps, a window that is too large, a weight that is not finite.
+    /// Another number of values than the shape's, no taps, a window that is too large, a weight that is not finite, or
+    /// weights that are too large or too small to be squared.
     pub fn new(values: &'a [f64], shape: [usize; 4]) -> Result<Self, FitError> {
         let [outputs, inputs, height, width] = shape;
         let count = shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n));
@@ -114,6 +127,10 @@ impl<'a> Filters<'a> {
         if let Some(place) = values.iter().position(|value| !value.is_finite()) {
             let (filter, tap) = (place / (height * width), place % (height * width));
             return Err(FitError::NotFinite { filter, tap, value: values[place] });
+        }
+        let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        if largest != 0.0 && !(LEAST_WEIGHT..=MOST_WEIGHT).contains(&largest) {
+            return Err(FitError::Magnitude { largest });
         }
         Ok(Self { values, shape })
     }
@@ -326,6 +343,17 @@ fn plane(config: &FitConfig, [height, width]: [usize; 2], sigma: f64) -> Result<
     Ok(Plane { y: Axis::new(&spec, height, config.reach)?, x: Axis::new(&spec, width, config.reach)? })
 }
 
+/// The scale beyond which none is sought in a window of so many taps: as many pixels, if there are filters so large.
+fn largest_sigma(window: usize, reach: Reach) -> f64 {
+    let longest = match reach {
+        Reach::Window => MAX_RADIUS as f64,
+        // The half pixel that a radius has besides, and a little for rounding.
+        Reach::Extent(extent) => (MAX_RADIUS as f64 - 1.0) / extent,
+    };
+    // An extent that leaves none is refused by the filters themselves.
+    (window as f64).min(longest).max(LEAST_SIGMA)
+}
+
 /// Approximates filters by N-jets, on all threads.
 ///
 /// # Errors
@@ -335,7 +363,7 @@ pub fn fit(filters: &Filters<'_>, config: &FitConfig) -> Result<Fit, FitError> {
     if config.order > MAX_ORDER {
         return Err(BasisError::Order { order: config.order }.into());
     }
-    let [min, max] = config.bounds.unwrap_or([LEAST_SIGMA, height.max(width).max(1) as f64]);
+    let [min, max] = config.bounds.unwrap_or_else(|| [LEAST_SIGMA, largest_sigma(height.max(width), config.reach)]);
     if !(min > 0.0 && min <= max && max.is_finite()) {
         return Err(FitError::Bounds { min, max });
     }

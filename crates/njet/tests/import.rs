@@ -174,6 +174,10 @@ fn what_does_not_fit_is_listed() {
     });
     assert!(message.contains("srf1 has the scale σ = inf"), "{message}");
     let message = refused(&|state| {
+        state.insert("srf1.scales".to_owned(), (vec![1], vec![11.5]));
+    });
+    assert!(message.contains("whose filters reach 5794 pixels where the most is 4096"), "{message}");
+    let message = refused(&|state| {
         state.insert("srf1.scales".to_owned(), (vec![2], vec![0.0; 2]));
     });
     assert!(message.contains("srf1.scales has the shape [2] instead of [1]"), "{message}");

@@ -15,7 +15,7 @@ use crate::models::{Architecture, Block, Classifier, Convolution, Filters, Head,
 use burn::module::{Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use modules::{Kind, Module, Modules};
-use njet_basis::{JetIndex, MAX_ORDER, basis_len};
+use njet_basis::{JetIndex, MAX_ORDER, MAX_RADIUS, basis_len, radius};
 use std::path::PathBuf;
 
 /// The basis in the layout of PyTorch checkpoints: the derivative along y rises, that along x falls from N − y to 0.
@@ -199,10 +199,16 @@ fn infer(config: &mut ModelConfig, modules: &Modules<'_>, problems: &mut Vec<Str
     }
     for module in &jets {
         for sigma in module.sigmas() {
-            if sigma.is_finite() && sigma > 0.0 {
-                config.bounds = config.bounds.widened_for(sigma);
-            } else {
+            let reach = radius(sigma, config.extent);
+            if !(sigma.is_finite() && sigma > 0.0) {
                 problems.push(format!("{} has the scale σ = {sigma}", module.name));
+            } else if reach > MAX_RADIUS && radius(1.0, config.extent) <= MAX_RADIUS {
+                problems.push(format!(
+                    "{} has the scale σ = {sigma}, whose filters reach {reach} pixels where the most is {MAX_RADIUS}",
+                    module.name
+                ));
+            } else {
+                config.bounds = config.bounds.widened_for(sigma);
             }
         }
     }

@@ -149,6 +149,8 @@ fn a_checkpoint_becomes_a_run_and_is_converted() {
     let text = place.run("import net.safetensors --arch njet-small --size 8 --out bare").done().stdout;
     assert!(text.contains("net.safetensors: njet-small with conv layers, 1 channels, 3 classes"), "{text}");
     place.refuses("eval bare", 2, &["was made without data", "--data"]);
+    place.refuses("convert bare --out other", 1, &["bare was made without data", "--data"]);
+    place.refuses("train --resume bare", 1, &["bare was made without data", "--data"]);
     place.run("eval bare --data data").done();
     place.run("report bare").done();
 

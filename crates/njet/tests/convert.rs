@@ -118,6 +118,8 @@ fn what_cannot_be_converted_is_told() {
     let config = ModelConfig::new(Architecture::Small, 1, 4);
     let error = convert(&model(&config), &config, &ConvertConfig::default()).unwrap_err();
     assert_eq!(error, ConvertError::NoConvolutions);
+    let config = ModelConfig { conv_side: Some(1), ..plain(Architecture::Small) };
+    assert_eq!(convert(&model(&config), &config, &ConvertConfig::default()).unwrap_err(), ConvertError::OnePixel);
     let config = plain(Architecture::Small);
     let mut broken = model(&config);
     let Convolution::Conv(layer) = &mut broken.blocks[1].convolution else { unreachable!("a plain block") };

@@ -1,7 +1,7 @@
 //! `njet convert`
 
-use super::report;
 use super::transfer::advise;
+use super::{data_of, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::Display;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
 use njet::SigmaSharing;
-use njet::data::{self, Dataset};
+use njet::data::Dataset;
 use njet::interop::convert::{ConvertConfig, ConvertError, ConvertedLayer, convert};
 use njet::models::Classifier;
 use njet::training::{
@@ -139,7 +139,7 @@ impl Convert {
         let origin = self.run.display().to_string();
         new.origin = Some(Origin { run: origin, scale: 1.0, by: OriginKind::Convert });
         new.validate().map_err(|error| Usage(error.into()))?;
-        let dataset = data::load(&config.data.source)?;
+        let dataset = data_of(&self.run, &config.data.source)?;
         check_data(&new, &dataset)?;
         let trainer = (!self.no_training).then(|| Trainer::new(&new, &dataset, &device)).transpose()?;
 

@@ -15,14 +15,24 @@ pub mod train;
 pub mod transfer;
 
 use crate::Usage;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use njet::data::{self as images, DataError, Dataset};
+use njet::training::NO_DATA;
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 
 /// The data that the command line names. An unknown name, or a multi-size set that cannot be, is its fault.
 fn load(source: &str) -> Result<Dataset> {
     images::load(source).map_err(dataset_error)
+}
+
+/// The data that a run was trained on.
+fn data_of(run: &Path, source: &str) -> Result<Dataset> {
+    if source == NO_DATA {
+        bail!("{} was made without data: import it again with `--data`", run.display());
+    }
+    Ok(images::load(source)?)
 }
 
 /// Data that does not come of what the command line says.

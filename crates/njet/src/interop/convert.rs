@@ -38,6 +38,11 @@ pub enum ConvertError {
     /// The model has no plain spatial convolutions.
     #[error("the model's spatial layers are N-jets already: name a run of `--layer conv`")]
     NoConvolutions,
+    /// Its windows are of one pixel.
+    #[error(
+        "all windows of the model are of one pixel, and N-jets stand for larger ones: train a run with another `--conv-side`"
+    )]
+    OnePixel,
     /// A setting out of range.
     #[error("{setting} is {value}: it must be {allowed}")]
     Setting {
@@ -137,7 +142,7 @@ pub fn convert(model: &Classifier, config: &ModelConfig, settings: &ConvertConfi
         fits.push(fitted);
     }
     if layers.is_empty() {
-        return Err(ConvertError::NoConvolutions);
+        return Err(ConvertError::OnePixel);
     }
     let highest = layers.iter().map(|layer| layer.order).max().expect("a layer");
     converted.order = highest;

@@ -179,6 +179,25 @@ fn the_claim_about_segmentation_is_tried() {
     assert_eq!(again, result);
 }
 
+/// A directory of their name does not stand for the composed scenes: it is given as ./scenes.
+#[test]
+fn composed_scenes_are_meant_whatever_directory_has_their_name() {
+    let place = Place::new();
+    scenes(&place.path("scenes"));
+    let train = "train --task segment --width 2 --depth 1 --crop 16 --epochs 1 --limit 2";
+    let sources = ["--data scenes?canvas=32&largest=1&train=4&val=2&test=2", "--data ./scenes"];
+    let [composed, directory] = [0, 1].map(|i| {
+        place.run(&format!("{train} {} --out run{i}", sources[i])).done();
+        fs::read_to_string(place.path(&format!("run{i}/config.toml"))).unwrap()
+    });
+    assert!(composed.contains("source = \"scenes?canvas=32&") && composed.contains("classes = 11"), "{composed}");
+    assert!(directory.contains("classes = 3"), "{directory}");
+    place.run(&format!("eval run0 {}", sources[0])).done();
+    // The default of --data is they, too.
+    place.refuses(&format!("{} --out run2", train.replace("--crop 16", "--crop 0")), 2, &["size of the images is 0×0"]);
+    place.refuses("eval run1 --data scenes", 1, &["3 classes", "11"]);
+}
+
 /// Masks and images that do not go together are named.
 #[test]
 fn bad_masks_are_named() {
@@ -245,7 +264,13 @@ fn flags_of_the_other_task_are_refused() {
     place.refuses("predict run data/val/images/0.png --native", 2, &["--native", "segments"]);
     place.refuses("transfer run --scale 2 --out other", 1, &["run", "segment"]);
     let settings = fs::read_to_string(place.path("run/config.toml")).unwrap();
-    fs::write(place.path("run/config.toml"), settings.replace("depth = 1", "depth = 2")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(settings.contains(from), "{settings}");
+        fs::write(place.path("run/config.toml"), settings.replace(from, to)).unwrap();
+    };
+    with("[loss]\n", "[loss]\nclass-weights = [1.0, 2.0]\n");
+    place.run("eval run").refused(1, &["2 class weights for 3 classes"]);
+    with("depth = 1", "depth = 2");
     place.run("eval run").refused(1, &["model.safetensors"]);
 }
 

@@ -1,7 +1,7 @@
 //! `njet reproduce`
 
 use super::report;
-use super::train::source;
+use super::train::{scene_source, source};
 use crate::Usage;
 use crate::progress::{Session, duration};
 use crate::table::{Align, layout};
@@ -41,7 +41,11 @@ pub struct Reproduce {
 impl Reproduce {
     /// Trains what is missing and prints the table.
     pub fn run(self) -> Result<()> {
-        let data = self.data.as_deref().map(source).transpose()?;
+        let named = self.data.as_deref();
+        let data = match self.claim {
+            Wanted::Claim(_) => named.map(source).transpose()?,
+            Wanted::Segmentation => named.map(scene_source).transpose()?,
+        };
         let options = Options { quick: self.quick, seeds: self.seeds, data };
         let out = self
             .out

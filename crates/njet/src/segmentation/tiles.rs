@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 4_000_000_000;
 /// Arrays as large as the largest that are there at once, about, each of f32.
 const ARRAYS: usize = 4;
 
-/// An image that cannot be segmented in the memory that there is.
+/// An image that cannot be segmented, in the memory that there is or at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TileError {
@@ -46,6 +46,9 @@ pub enum TileError {
         /// What it takes whole, about.
         bytes: usize,
     },
+    /// The weights are too large, or no numbers.
+    #[error("the model's answer is not a number")]
+    NotFinite,
     /// The overlap alone is too much.
     #[error(
         "each pixel depends on {reach} pixels to each side, and a tile of {side}×{side} pixels, which has room for that, would take about {} GB; train with smaller scales or with less depth",
@@ -173,12 +176,15 @@ impl<'a> Segmenter<'a> {
     /// The class of every pixel of an image, `[height, width]`.
     ///
     /// # Errors
-    /// As [`tiles`](Self::tiles).
+    /// As [`tiles`](Self::tiles); logits that are not finite.
     pub fn mask(&self, image: &Image<'_>) -> Result<Vec<u8>, TileError> {
         let mut mask = vec![0; image.height * image.width];
         for tile in self.tiles([image.height, image.width])? {
-            let classes = classes(&self.logits(image, &tile));
-            paste(&mut mask, image.width, &tile, &classes);
+            let logits = self.logits(image, &tile);
+            if !logits.clone().sum().into_scalar::<f32>().is_finite() {
+                return Err(TileError::NotFinite);
+            }
+            paste(&mut mask, image.width, &tile, &classes(&logits));
         }
         Ok(mask)
     }
@@ -203,7 +209,7 @@ pub(super) fn classes(logits: &Tensor<4>) -> Vec<u8> {
     for (best, logits) in best.chunks_exact_mut(pixels).zip(logits.chunks_exact(classes * pixels)) {
         let (first, others) = logits.split_at(pixels);
         let mut highest = first.to_vec();
-        for (class, plane) in (1u8..).zip(others.chunks_exact(pixels)) {
+        for (class, plane) in (1..=u8::MAX).zip(others.chunks_exact(pixels)) {
             for ((best, highest), &logit) in best.iter_mut().zip(&mut highest).zip(plane) {
                 if logit > *highest {
                     (*best, *highest) = (class, logit);

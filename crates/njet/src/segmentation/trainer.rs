@@ -54,7 +54,6 @@ impl<'a> SegmentationTrainer<'a> {
         device: &Device,
     ) -> Result<Self, TrainingError> {
         config.validate()?;
-        config.loss.check(config.model.classes)?;
         check_scenes(config, set)?;
         if set.train.normalisation()? != config.data.normalisation {
             return Err(TrainingError::OtherImages { data: set.name.clone() });
@@ -155,11 +154,13 @@ impl Objective for SegmentationTrainer<'_> {
     }
 }
 
-/// Checks that the model of a run can take the scenes of a set. A model of colour images takes grey ones.
+/// Checks that the model of a run can take the scenes of a set, and that its loss has their classes. A model of colour
+/// images takes grey ones.
 ///
 /// # Errors
-/// Other channels or classes than the model's.
+/// Other channels or classes than the model's; settings of the loss that do not fit.
 pub fn check_scenes(config: &SegmentationConfig, set: &SegmentationSet) -> Result<(), TrainingError> {
+    config.loss.check(config.model.classes)?;
     let (model, classes) = (&config.model, set.classes.len());
     if model.classes != classes || (model.channels != set.channels && set.channels != 1) {
         return Err(TrainingError::Mismatch {

@@ -2,7 +2,7 @@
 
 use super::Eval;
 use crate::Usage;
-use crate::commands::train::source;
+use crate::commands::train::scene_source;
 use crate::commands::{dataset_error, report};
 use crate::progress::Meter;
 use crate::table::{Align, grouped, layout};
@@ -22,7 +22,7 @@ pub fn run(eval: &Eval, device: &Device) -> Result<()> {
     let (run, config) = RunDirectory::open_as::<SegmentationConfig>(&eval.run)?;
     let model = load_model(&run, &config, device)?;
     let set = match &eval.data {
-        Some(name) => data::load(&source(name)?).map_err(dataset_error)?,
+        Some(name) => data::load(&scene_source(name)?).map_err(dataset_error)?,
         None => data::load(&config.data.source)?,
     };
     check_scenes(&config, &set)?;

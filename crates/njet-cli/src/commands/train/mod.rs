@@ -2,7 +2,7 @@
 
 mod segment;
 
-use super::{dataset_error, load, report};
+use super::{data_of, dataset_error, load, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::{Display, duration};
@@ -13,7 +13,7 @@ use clap::Args;
 use njet::data::{self, MULTI_SIZE_PREFIX, MultiSize, Samples, Sizing};
 use njet::models::{Architecture, LayerKind, ModelError, Subsampling, UnknownName};
 use njet::segmentation::UNET;
-use njet::segmentation::data::SCENES;
+use njet::segmentation::data::{SCENES, is_composition};
 use njet::training::{
     DataConfig, Observer, OptimizerConfig, OptimizerKind, RunConfig, RunDirectory, ScheduleConfig, ScheduleKind,
     Settings, Summary, Task, Trainer, TrainingError,
@@ -209,7 +209,7 @@ impl Train {
         let (run, config, dataset) = match &self.resume {
             Some(path) => {
                 let (run, config) = RunDirectory::open(path)?;
-                let dataset = data::load(&config.data.source)?;
+                let dataset = data_of(path, &config.data.source)?;
                 (run, config, dataset)
             }
             None => {
@@ -428,6 +428,11 @@ pub(super) fn source(name: &str) -> Result<String> {
     }
     let path = std::fs::canonicalize(name).with_context(|| format!("cannot read {name}"))?;
     Ok(path.to_str().with_context(|| format!("{} is not a UTF-8 path", path.display()))?.to_owned())
+}
+
+/// The source of images with masks: [`source`], but composed scenes whatever directory has their name.
+pub(super) fn scene_source(name: &str) -> Result<String> {
+    if is_composition(name) { Ok(name.to_owned()) } else { source(name) }
 }
 
 /// The directory of a new run: the one asked for, or the first free `runs/NAME-N`.

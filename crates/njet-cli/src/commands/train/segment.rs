@@ -1,6 +1,6 @@
 //! `njet train --task segment`
 
-use super::{Train, advise, dataset_error, directory, observer, source, usage};
+use super::{Train, advise, dataset_error, directory, observer, scene_source, usage};
 use crate::Usage;
 use crate::commands::report;
 use crate::progress::duration;
@@ -117,7 +117,7 @@ pub fn run(train: &Train, device: &Device) -> Result<()> {
             (run, config, set)
         }
         None => {
-            let set = data::load(&source(&train.data())?).map_err(dataset_error)?;
+            let set = data::load(&scene_source(&train.data())?).map_err(dataset_error)?;
             let config = settings(train, &set)?;
             // Whatever is wrong with the settings is said before anything is written.
             config.validate().map_err(usage)?;

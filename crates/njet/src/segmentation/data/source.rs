@@ -33,13 +33,14 @@ impl SegmentationSet {
     }
 }
 
+/// Whether a source is `scenes`, alone or with options: then it is no directory, whatever there is of that name.
+pub fn is_composition(source: &str) -> bool {
+    source.split_once('?').map_or(source, |(name, _)| name) == SCENES
+}
+
 /// Whether a source names images with masks: `scenes`, alone or with options, or a directory with `train/masks`.
 pub fn is_segmentation_source(source: &str) -> bool {
     is_composition(source) || folder::is_mask_folder(Path::new(source))
-}
-
-fn is_composition(source: &str) -> bool {
-    source.split_once('?').map_or(source, |(name, _)| name) == SCENES
 }
 
 /// Loads images with masks by name or from a directory.

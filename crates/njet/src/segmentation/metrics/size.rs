@@ -74,7 +74,7 @@ impl SizeIou {
                 boxes[usize::from(object) - 1].include(at / width, at % width);
             }
         }
-        for ((object, extent), number) in objects.list.iter().zip(boxes).zip(1u16..) {
+        for ((object, extent), number) in objects.list.iter().zip(boxes).zip(1..=u16::MAX) {
             let Some([rows, columns]) = extent.widened([height, width]) else { continue };
             let (mut both, mut either) = (0, 0);
             for y in rows {

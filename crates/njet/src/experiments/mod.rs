@@ -17,6 +17,7 @@
 mod cell;
 mod claim;
 mod error;
+mod figures;
 mod page;
 mod plan;
 mod results;

@@ -3,6 +3,7 @@
 use super::error::ExperimentError;
 use super::verdict::Verdict;
 use crate::training::{TrainingError, write_file};
+use serde::Serialize;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -53,8 +54,9 @@ impl Page<'_> {
         page
     }
 
-    /// Writes `results.md`, and `json` as `results.json`, into `directory`, each whole or not at all.
-    pub(super) fn write(&self, json: &str, directory: &Path) -> Result<(), ExperimentError> {
+    /// Writes `results.md`, and the results as `results.json`, into `directory`, each whole or not at all.
+    pub(super) fn write(&self, results: &impl Serialize, directory: &Path) -> Result<(), ExperimentError> {
+        let json = serde_json::to_string_pretty(results).expect("plain values") + "\n";
         let write = || {
             fs::create_dir_all(directory).map_err(TrainingError::file("create", directory))?;
             write_file(&directory.join("results.json"), json.as_bytes())?;

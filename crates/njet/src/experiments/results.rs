@@ -3,6 +3,7 @@
 use super::cell::CellResult;
 use super::claim::Claim;
 use super::error::ExperimentError;
+use super::figures::{grouped, method, percent, sigmas, stated, stated_sigmas};
 use super::page::Page;
 use super::plan::Plan;
 use super::settings::Setting;
@@ -143,33 +144,12 @@ impl Column {
             Self::Parameters => one(grouped(row.parameters)),
             Self::Accuracy => one(percent(&row.accuracy)),
             Self::AtScales => row.at_scale.iter().map(|at| percent(&at.accuracy)).collect(),
-            Self::Sigma if row.sigma.is_empty() => one("–".to_owned()),
-            Self::Sigma => one(row.sigma.values().map(|sigma| stated(sigma, 1.0, 2)).collect::<Vec<_>>().join(", ")),
+            Self::Sigma => one(stated_sigmas(&row.sigma)),
             Self::Seconds => one(stated(&row.seconds, 1.0, 0)),
             Self::SecondsPerEpoch => one(stated(&row.seconds_per_epoch, 1.0, 1)),
             Self::LargestActivation => one(format!("{:.1}", row.largest_activation as f64 / 1e6)),
         }
     }
-}
-
-/// Mean ± deviation, in units of `unit`, with so many decimals.
-pub(super) fn stated(sample: &Sample, unit: f64, decimals: usize) -> String {
-    let mean = format!("{:.decimals$}", sample.mean() / unit);
-    match sample.deviation() {
-        Some(deviation) => format!("{mean} ± {:.decimals$}", deviation / unit),
-        None => mean,
-    }
-}
-
-/// A fraction in percent, mean ± deviation.
-pub(super) fn percent(sample: &Sample) -> String {
-    stated(sample, 0.01, 2)
-}
-
-pub(super) fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let group = |group: &[u8]| String::from_utf8_lossy(group).into_owned();
-    digits.as_bytes().rchunks(3).rev().map(group).collect::<Vec<_>>().join(",")
 }
 
 impl Results {
@@ -211,18 +191,10 @@ impl Results {
 
     /// How it was measured, in a sentence.
     pub fn method(&self) -> String {
-        let [height, width] = self.size;
-        let seeds = self.seeds.len();
-        format!(
-            "{}: {} training images of {height}×{width} (a tenth of them for validation), {} {}, {} test images; \
-             mean ± sample standard deviation over {seeds} {}.",
-            self.data,
-            grouped(self.images),
-            self.epochs,
-            if self.epochs == 1 { "epoch" } else { "epochs" },
-            grouped(self.test_images),
-            if seeds == 1 { "seed (no deviation)" } else { "seeds" },
-        )
+        let ([height, width], images) = (self.size, grouped(self.images));
+        let training = format!("{images} training images of {height}×{width} (a tenth of them for validation)");
+        let test = format!("{} test images", grouped(self.test_images));
+        method(&self.data, &training, self.epochs, &test, self.seeds.len())
     }
 
     /// What people are told.
@@ -249,8 +221,7 @@ impl Results {
     /// # Errors
     /// Files that cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), ExperimentError> {
-        let json = serde_json::to_string_pretty(self).expect("plain values") + "\n";
-        self.page().write(&json, directory)
+        self.page().write(self, directory)
     }
 }
 
@@ -281,9 +252,6 @@ fn rows(claim: Claim, setting: &Setting, runs: &[(String, CellResult)]) -> Vec<R
 fn row(setting: &Setting, runs: &[(String, CellResult)]) -> Row {
     let Setting { group, label, config } = setting;
     let summaries = || runs.iter().map(|(_, result)| &result.summary);
-    let first = &runs[0].1.summary;
-    let mean = |sigmas: &[f64]| Sample::new(sigmas.iter().copied()).mean();
-    let sigma = |layer: &String| Sample::new(summaries().map(|summary| mean(&summary.sigma[layer])));
     let [height, width] = config.data.size;
     Row {
         group: group.clone(),
@@ -291,9 +259,9 @@ fn row(setting: &Setting, runs: &[(String, CellResult)]) -> Row {
         treatment: None,
         model: config.model.clone(),
         cells: runs.iter().map(|(name, _)| name.clone()).collect(),
-        parameters: first.parameters,
+        parameters: runs[0].1.summary.parameters,
         accuracy: Sample::new(summaries().map(|summary| summary.test_accuracy)),
-        sigma: first.sigma.keys().map(|layer| (layer.clone(), sigma(layer))).collect(),
+        sigma: sigmas(summaries().map(|summary| &summary.sigma)),
         seconds: Sample::new(summaries().map(|summary| summary.seconds)),
         seconds_per_epoch: Sample::new(summaries().map(|summary| summary.seconds / summary.epochs as f64)),
         largest_activation: BATCH * size_of::<f32>() * config.model.largest_activation(height, width),

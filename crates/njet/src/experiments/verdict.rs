@@ -1,7 +1,8 @@
 //! How the parts of a claim came out.
 
 use super::claim::Claim;
-use super::results::{Row, percent};
+use super::figures::percent;
+use super::results::Row;
 use super::statistics::{Sample, pooled_deviation};
 use super::transfer::{SCALES, Treatment};
 use crate::models::LayerKind;

@@ -4,10 +4,7 @@ use super::data::{JointAugment, SegmentationSet};
 use super::loss::Loss;
 use crate::data::{DataError, Normalisation};
 use crate::models::{ModelError, UNet, UNetConfig};
-use crate::training::{
-    ConfigError, Course, OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind, Settings, Task, check,
-    check_size,
-};
+use crate::training::{ConfigError, Course, OptimizerConfig, ScheduleConfig, Settings, Task, check, check_size};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -79,16 +76,8 @@ impl SegmentationConfig {
             },
             model: UNetConfig::new(set.channels, set.classes.len()),
             loss: Loss::default(),
-            optimizer: OptimizerConfig {
-                kind: OptimizerKind::Adamw,
-                lr: 1e-2,
-                sigma_lr: 1e-2,
-                weight_decay: 1e-2,
-                momentum: 0.9,
-                sigma_prior: 0.0,
-                sigma_prior_at: None,
-            },
-            schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
             augment: JointAugment::default(),
         })
     }

@@ -176,6 +176,21 @@ pub struct OptimizerConfig {
     pub sigma_prior_at: Option<f64>,
 }
 
+impl Default for OptimizerConfig {
+    /// AdamW.
+    fn default() -> Self {
+        Self {
+            kind: OptimizerKind::Adamw,
+            lr: 1e-2,
+            sigma_lr: 1e-2,
+            weight_decay: 1e-2,
+            momentum: 0.9,
+            sigma_prior: 0.0,
+            sigma_prior_at: None,
+        }
+    }
+}
+
 /// Shape of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +211,13 @@ pub struct ScheduleConfig {
     pub every: usize,
     /// Factor of a step.
     pub gamma: f64,
+}
+
+impl Default for ScheduleConfig {
+    /// A cosine; the steps of the other are five epochs long.
+    fn default() -> Self {
+        Self { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 }
+    }
 }
 
 /// Random changes of the training images.
@@ -291,16 +313,8 @@ impl RunConfig {
             seed: 1,
             data: DataConfig::new(dataset),
             model: ModelConfig::new(arch, channels, dataset.classes.len()),
-            optimizer: OptimizerConfig {
-                kind: OptimizerKind::Adamw,
-                lr: 1e-2,
-                sigma_lr: 1e-2,
-                weight_decay: 1e-2,
-                momentum: 0.9,
-                sigma_prior: 0.0,
-                sigma_prior_at: None,
-            },
-            schedule: ScheduleConfig { kind: ScheduleKind::Cosine, every: 5, gamma: 0.1 },
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
             augment: AugmentConfig { shift: 1, flip: false },
             origin: None,
         }

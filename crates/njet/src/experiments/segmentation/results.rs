@@ -3,8 +3,8 @@
 use super::cell::SceneResult;
 use super::{SEGMENTATION, ScenePlan, TITLE};
 use crate::experiments::error::ExperimentError;
+use crate::experiments::figures::{grouped, method, sigmas, stated, stated_sigmas};
 use crate::experiments::page::Page;
-use crate::experiments::results::{grouped, stated};
 use crate::experiments::statistics::{Sample, pooled_deviation};
 use crate::experiments::verdict::Verdict;
 use crate::models::{LayerKind, Subsampling, UNetConfig};
@@ -131,11 +131,10 @@ impl SceneResults {
                 let found = row.at_size.iter().find(|at| at.size == size);
                 found.map_or("–".to_owned(), |at| stated(&at.iou, 1.0, 3))
             };
-            let sigma = row.sigma.values().map(|sigma| stated(sigma, 1.0, 2)).collect::<Vec<_>>().join(", ");
             let mut cells = vec![row.setting.to_owned(), grouped(row.parameters)];
             cells.extend([&row.miou, &row.boundary_f1].map(|sample| stated(sample, 1.0, 3)));
             cells.extend(sizes.iter().map(at));
-            cells.push(if sigma.is_empty() { "–".to_owned() } else { sigma });
+            cells.push(stated_sigmas(&row.sigma));
             cells.extend([stated(&row.seconds, 1.0, 0), stated(&row.images_per_second, 1.0, 1)]);
             cells
         });
@@ -152,17 +151,10 @@ impl SceneResults {
     }
 
     fn method(&self) -> String {
-        let ([height, width], seeds) = (self.crop, self.seeds.len());
-        format!(
-            "{}: {} training scenes, pieces of {height}×{width}, {} {}, {} test scenes; mean ± sample standard deviation over \
-             {seeds} {}.",
-            self.data,
-            grouped(self.images),
-            self.epochs,
-            if self.epochs == 1 { "epoch" } else { "epochs" },
-            grouped(self.test_images),
-            if seeds == 1 { "seed (no deviation)" } else { "seeds" },
-        )
+        let [height, width] = self.crop;
+        let training = format!("{} training scenes, pieces of {height}×{width}", grouped(self.images));
+        let test = format!("{} test scenes", grouped(self.test_images));
+        method(&self.data, &training, self.epochs, &test, self.seeds.len())
     }
 
     /// Writes `results.md` and `results.json` into `directory`, each whole or not at all.
@@ -170,16 +162,13 @@ impl SceneResults {
     /// # Errors
     /// Files that cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), ExperimentError> {
-        let json = serde_json::to_string_pretty(self).expect("plain values") + "\n";
-        self.page().write(&json, directory)
+        self.page().write(self, directory)
     }
 }
 
 fn row(setting: &'static str, model: &UNetConfig, runs: &[(String, SceneResult)], images: usize) -> SceneRow {
     let results = || runs.iter().map(|(_, result)| result);
     let first = &runs[0].1;
-    let mean = |sigmas: &[f64]| Sample::new(sigmas.iter().copied()).mean();
-    let sigma = |layer: &String| Sample::new(results().map(|result| mean(&result.summary.sigma[layer])));
     let at_size = |size: f64| {
         let of_run = |result: &SceneResult| Some(result.at_size.iter().find(|at| at.size == size)?.iou);
         IouAtSize { size, iou: Sample::new(results().filter_map(of_run)) }
@@ -192,7 +181,7 @@ fn row(setting: &'static str, model: &UNetConfig, runs: &[(String, SceneResult)]
         miou: Sample::new(results().map(|result| result.summary.test_miou)),
         boundary_f1: Sample::new(results().filter_map(|result| result.boundary_f1)),
         at_size: first.at_size.iter().map(|at| at_size(at.size)).collect(),
-        sigma: first.summary.sigma.keys().map(|layer| (layer.clone(), sigma(layer))).collect(),
+        sigma: sigmas(results().map(|result| &result.summary.sigma)),
         seconds: Sample::new(results().map(|result| result.summary.seconds)),
         images_per_second: Sample::new(
             results().map(|result| (result.summary.epochs * images) as f64 / result.summary.seconds.max(1e-9)),

@@ -1,6 +1,7 @@
 //! The tensors that an ONNX file holds.
 
 use super::proto::{DataType, EXTERNAL, Model, Tensor};
+use crate::interop::tensors::Dtype;
 use prost::Message;
 
 /// Values of a file, brought to f32, row-major.
@@ -97,21 +98,14 @@ fn unpacked(bytes: &[u8], kind: DataType) -> Option<Vec<f32>> {
     }
 }
 
-/// IEEE 754 binary16: five bits of exponent, ten of fraction.
+/// From the bits of half precision.
 fn half(bits: u16) -> f32 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    let magnitude = match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1024.0 + fraction) * 2f32.powi(exponent - 25),
-    };
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
+    Dtype::F16.decode(&bits.to_le_bytes(), false) as f32
 }
 
-/// The upper half of an f32.
+/// From the upper half of the bits of an f32.
 fn bfloat(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
+    Dtype::Bf16.decode(&bits.to_le_bytes(), false) as f32
 }
 
 #[cfg(test)]

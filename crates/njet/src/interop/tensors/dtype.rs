@@ -99,7 +99,7 @@ impl Dtype {
     }
 
     /// The number that [`size`](Self::size) bytes stand for.
-    pub(super) fn decode(self, bytes: &[u8], big_endian: bool) -> f64 {
+    pub(crate) fn decode(self, bytes: &[u8], big_endian: bool) -> f64 {
         let mut word = [0; 8];
         word[..bytes.len()].copy_from_slice(bytes);
         if big_endian {

@@ -6,7 +6,6 @@ mod commands;
 mod dashboard;
 mod device;
 mod memory;
-mod palette;
 mod picture;
 mod progress;
 mod table;

@@ -119,7 +119,7 @@ impl Fit {
         });
         let advise = |error| anyhow!("{error}; choose another place with `--out`");
         write_file(&layer, &self.layer(&tensor.name, &fitted)?).map_err(advise)?;
-        write_file(&picture, &picture::draw(&filters, &fitted)?).map_err(advise)?;
+        write_file(&picture, &picture::draw(&filters, &fitted)).map_err(advise)?;
         let result = Outcome {
             file: self.file.display().to_string(),
             tensor: tensor.name.clone(),

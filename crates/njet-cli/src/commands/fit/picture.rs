@@ -1,6 +1,6 @@
 //! Filters, fits and what is left, as one picture.
 
-use anyhow::{Context, Result};
+use crate::picture::{Pixels, png};
 use njet::interop::fit::{Filters, Fit};
 
 /// Filters shown: the first of more.
@@ -17,7 +17,7 @@ const BACKGROUND: [u8; 3] = [236, 236, 236];
 
 /// A PNG: for each filter a column of three tiles, the filter, its N-jet, the difference. Red is positive, blue negative,
 /// white zero; the three tiles of a filter have one scale, from −m to m with m its largest weight.
-pub fn draw(filters: &Filters<'_>, fit: &Fit) -> Result<Vec<u8>> {
+pub fn draw(filters: &Filters<'_>, fit: &Fit) -> Vec<u8> {
     let [.., height, width] = filters.shape();
     let shown = filters.len().min(MOST);
     // At least one pixel a tap: a large window makes a large tile.
@@ -46,13 +46,7 @@ pub fn draw(filters: &Filters<'_>, fit: &Fit) -> Result<Vec<u8>> {
             }
         }
     }
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, size[1] as u32, size[0] as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&pixels));
-    written.context("cannot make the picture")?;
-    Ok(file)
+    png(Pixels::Rgb(&pixels), size[1])
 }
 
 /// Blue at −most, white at 0, red at most.

@@ -2,9 +2,6 @@
 
 use njet::data::{DataError, Image, ImageSet, Samples};
 
-/// Luminance of red, green and blue (ITU-R BT.709), as in the `image` crate.
-const LUMINANCE: [f32; 3] = [0.2126, 0.7152, 0.0722];
-
 /// The image as a set of one.
 pub fn samples(image: Image<'_>, channels: usize) -> Result<Samples, DataError> {
     let Image { pixels, channels, height, width } = in_channels(image, channels);
@@ -16,13 +13,8 @@ pub fn in_channels(image: Image<'_>, channels: usize) -> Image<'_> {
     if channels != 1 || image.channels != 3 {
         return image;
     }
-    let Image { height, width, .. } = image;
-    let [red, green, blue] = [0, 1, 2].map(|channel| image.plane(channel));
-    let grey = |i: usize| {
-        let rgb = [red[i], green[i], blue[i]];
-        rgb.iter().zip(LUMINANCE).map(|(&v, weight)| f32::from(v) * weight).sum::<f32>().round() as u8
-    };
-    Image { pixels: (0..height * width).map(grey).collect(), channels: 1, height, width }
+    let pixels = image.luminance().into_iter().map(|grey| grey.round() as u8).collect();
+    Image { pixels, channels: 1, height: image.height, width: image.width }
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::{Outcome, Predict, check_channels, grey, read};
 use crate::Usage;
-use crate::palette::{TINT, colour, palette};
+use crate::picture::{Pixels, png};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use njet::data::Image;
+use njet::segmentation::data::class_colour;
 use njet::segmentation::{SegmentationConfig, Segmenter};
 use njet::training::{RunDirectory, load_model, write_file};
 use serde::Serialize;
@@ -15,6 +16,9 @@ use std::path::{Path, PathBuf};
 
 /// Where masks and overlays are written unless told otherwise.
 const OUT: &str = "predictions";
+
+/// Part that the colour of a class has in an overlay.
+const TINT: f32 = 0.5;
 
 #[derive(Debug, Serialize)]
 struct Segmented {
@@ -43,8 +47,8 @@ pub fn run(predict: &Predict, device: &Device) -> Result<()> {
         let mask = segmenter.mask(&grey::in_channels(image.clone(), config.model.channels))?;
         let name = free(path, &mut names);
         let [mask_path, overlay_path] = ["mask", "overlay"].map(|kind| out.join(format!("{name}.{kind}.png")));
-        write_file(&mask_path, &indexed(&mask, image.width)?)?;
-        write_file(&overlay_path, &overlay(&image, &mask)?)?;
+        write_file(&mask_path, &png(Pixels::Classes(&mask), image.width))?;
+        write_file(&overlay_path, &png(Pixels::Rgb(&overlay(&image, &mask)), image.width))?;
         let [mask, overlay] = [mask_path, overlay_path].map(|path| path.display().to_string());
         Ok(Segmented { path: path.display().to_string(), mask, overlay })
     };
@@ -64,34 +68,17 @@ fn free(path: &Path, names: &mut BTreeSet<String>) -> String {
     name
 }
 
-/// A PNG whose palette gives each class a colour: its pixels are the numbers of the classes.
-fn indexed(mask: &[u8], width: usize) -> Result<Vec<u8>> {
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, width as u32, (mask.len() / width) as u32);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette());
-    encoder.write_header()?.write_image_data(mask)?;
-    Ok(file)
-}
-
 /// The image with the colours of the classes over it, but for class 0.
-fn overlay(image: &Image<'_>, mask: &[u8]) -> Result<Vec<u8>> {
-    let planes = [0, 1, 2].map(|channel: usize| image.plane(channel.min(image.channels - 1)));
-    let pixels: Vec<u8> = (0..mask.len()).flat_map(|i| tinted(planes.map(|plane| plane[i]), mask[i])).collect();
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, image.width as u32, image.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&pixels)?;
-    Ok(file)
+fn overlay(image: &Image<'_>, mask: &[u8]) -> Vec<u8> {
+    let planes = [0, 1, 2].map(|channel| image.plane(channel));
+    (0..mask.len()).flat_map(|i| tinted(planes.map(|plane| plane[i]), mask[i])).collect()
 }
 
 fn tinted(pixel: [u8; 3], class: u8) -> [u8; 3] {
     if class == 0 {
         return pixel;
     }
-    let colour = colour(class);
+    let colour = class_colour(class);
     std::array::from_fn(|i| ((1.0 - TINT) * f32::from(pixel[i]) + TINT * f32::from(colour[i])).round() as u8)
 }
 
@@ -109,7 +96,7 @@ mod tests {
     #[test]
     fn the_first_class_leaves_the_image_as_it_is() {
         assert_eq!(tinted([9, 10, 200], 0), [9, 10, 200]);
-        let class = colour(1).map(f32::from);
+        let class = class_colour(1).map(f32::from);
         assert_eq!(tinted([0, 0, 0], 1), class.map(|v| (TINT * v).round() as u8));
     }
 }

@@ -4,10 +4,9 @@ use super::Tested;
 use crate::commands::report::few::evenly;
 use crate::commands::report::html::{escape, note, number, section};
 use crate::commands::report::picture::{Pixels, data_uri};
-use crate::palette::colour;
 use anyhow::Result;
 use njet::data::{Image, resample};
-use njet::segmentation::data::{IGNORED, Scene};
+use njet::segmentation::data::{IGNORED, Scene, class_colour};
 use std::fmt::Write;
 
 /// Images shown, evenly spread over the test images.
@@ -48,8 +47,8 @@ pub fn html(tested: &Tested<'_>) -> Result<String> {
             });
         let pictures = [
             ("image", shown.image(&image)),
-            ("truth", shown.colours(scene.mask.iter().map(|&class| class_colour(class)).collect())),
-            ("prediction", shown.colours(prediction.iter().map(|&class| colour(class)).collect())),
+            ("truth", shown.colours(scene.mask.iter().map(|&class| truth_colour(class)).collect())),
+            ("prediction", shown.colours(prediction.iter().map(|&class| class_colour(class)).collect())),
             ("errors", shown.colours(errors.collect())),
         ];
         html += "<div class=\"example\">\n";
@@ -67,8 +66,8 @@ pub fn html(tested: &Tested<'_>) -> Result<String> {
     Ok(section("examples", "Examples", &html))
 }
 
-fn class_colour(class: u8) -> [u8; 3] {
-    if class == IGNORED { NOT_COUNTED } else { colour(class) }
+fn truth_colour(class: u8) -> [u8; 3] {
+    if class == IGNORED { NOT_COUNTED } else { class_colour(class) }
 }
 
 /// How large an image is shown.

@@ -4,10 +4,9 @@ use super::Tested;
 use crate::commands::eval::segment::size_range;
 use crate::commands::report::html::{Column, escape, note, number, section, table};
 use crate::commands::report::plot::{Axis, Chart, Series, Spacing};
-use crate::palette::colour;
 use crate::table::grouped;
 use njet::segmentation::SceneEvaluation;
-use njet::segmentation::data::SizeUnit;
+use njet::segmentation::data::{SizeUnit, class_colour};
 
 fn figure(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| number(value, &format!("{value:.3}")))
@@ -18,7 +17,7 @@ pub fn classes(tested: &Tested<'_>) -> String {
     use Column::{Numbers, Words};
     let SceneEvaluation { iou, dice, miou, mean_dice, boundary_f1, .. } = &tested.evaluation;
     let row = |(number, class): (u8, &String)| {
-        let [red, green, blue] = colour(number);
+        let [red, green, blue] = class_colour(number);
         let name = escape(class);
         let swatch = format!(
             "<svg class=\"swatch\" role=\"img\" aria-label=\"The colour of the class {name}\" viewBox=\"0 0 12 12\" width=\"12\" height=\"12\"><rect width=\"12\" height=\"12\" fill=\"rgb({red} {green} {blue})\"/></svg>"

@@ -1,10 +1,12 @@
 //! How a run goes, for people: a line that is rewritten on a terminal, plain lines elsewhere.
 
 use crate::table::grouped;
+use njet::data::Watch;
 use njet::experiments::{Ending, Place, Watcher};
 use njet::layer::{Bound, SigmaBounds};
 use njet::training::{BoundScale, EpochRecord, Observer, Progress, Start};
 use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between two rewritings of the line.
@@ -311,6 +313,21 @@ impl Drop for Meter {
             write("\r\x1b[K");
         }
     }
+}
+
+/// Does work whose parts are told as they are done, on any thread; how far it is is said of `what`.
+pub fn watched<T>(what: &str, work: impl FnOnce(Watch<'_>) -> T) -> T {
+    let meter: Mutex<Option<Meter>> = Mutex::new(None);
+    let start = Instant::now();
+    work(&|done, all| {
+        // A thread that panicked has not harmed the meter.
+        let mut meter = meter.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = meter.get_or_insert_with(|| Meter { start, ..Meter::new(all as f64) });
+        // Threads may tell of their work in another order than that in which it was done.
+        if done as f64 > meter.done() {
+            meter.reach(done as f64, what);
+        }
+    })
 }
 
 /// Part of an epoch spent waiting for images that is worth a word.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use image::codecs::gif::GifEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
@@ -71,6 +72,18 @@ fn files(samples: &Samples) -> &ImageFiles {
 fn names(samples: &Samples) -> Vec<String> {
     let file = |i| files(samples).path(i).file_name().unwrap().to_str().unwrap().to_owned();
     (0..samples.len()).map(file).collect()
+}
+
+/// As they are decoded, files of all parts are counted together.
+#[test]
+fn whoever_watches_is_told_of_every_file() {
+    let folder = Folder::usual();
+    let told = Mutex::new(Vec::new());
+    let watch = |done, all| told.lock().unwrap().push((done, all));
+    data::load_watched(folder.0.path().to_str().unwrap(), &watch).unwrap();
+    let mut told = told.into_inner().unwrap();
+    told.sort_unstable();
+    assert_eq!(told, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::PathBuf;
+use std::sync::Mutex;
 
 use image::{DynamicImage, GrayImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbImage};
 use njet::data::DataError;
@@ -167,6 +168,18 @@ fn classes_in(folder: &Folder, bytes: &[u8]) -> Result<Mask, DataError> {
 
 fn scene(scenes: &Scenes, i: usize) -> Scene {
     scenes.load(i).unwrap()
+}
+
+/// As they are decoded, files of all parts are counted together.
+#[test]
+fn whoever_watches_is_told_of_every_file() {
+    let folder = Folder::usual();
+    let told = Mutex::new(Vec::new());
+    let watch = |done, all| told.lock().unwrap().push((done, all));
+    data::load_watched(folder.0.path().to_str().unwrap(), &watch).unwrap();
+    let mut told = told.into_inner().unwrap();
+    told.sort_unstable();
+    assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `njet import`
 
-use super::train::{sized, source};
+use super::train::{inspect, sized, source};
 use super::transfer::advise;
 use super::{load, report};
 use crate::Usage;
@@ -144,6 +144,5 @@ fn text(result: &Outcome) -> String {
         let sigmas: Vec<String> = sigmas.iter().map(|sigma| format!("{sigma:.3}")).collect();
         text += &format!("    σ  {layer}  {}\n", sigmas.join(", "));
     }
-    text += &format!("the run is in {run}: `njet inspect {run}` shows its layers\n", run = result.run);
-    text
+    text + &inspect(&result.run)
 }

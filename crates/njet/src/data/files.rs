@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use serde::Serialize;
 
+use super::cores::{Watch, on_all_cores};
 use super::decode::{self, Decoded, Unusable};
 use super::{DataError, Image};
 
@@ -60,24 +60,10 @@ impl Memory {
 
 impl ImageFiles {
     /// Decodes all files, on all cores; those that cannot be used are set aside with the reason.
-    pub(super) fn read(files: &[(PathBuf, u8)], most_pixels: u64, memory: &Memory) -> Self {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some((path, _)) = files.get(index) else { return done };
-                done.push((index, ImageFile::read(path, most_pixels, memory)));
-            }
-        };
-        let mut results: Vec<_> = thread::scope(|scope| {
-            let workers = thread::available_parallelism().map_or(1, usize::from).min(files.len());
-            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("decoding does not panic")).collect()
-        });
-        results.sort_by_key(|(index, _)| *index);
+    pub(super) fn read(files: &[(PathBuf, u8)], most_pixels: u64, memory: &Memory, watch: Watch<'_>) -> Self {
+        let results = on_all_cores(files.len(), watch, |i| ImageFile::read(&files[i].0, most_pixels, memory));
         let mut all = Self { files: Vec::new(), labels: Vec::new(), skipped: Vec::new(), most_pixels };
-        for ((path, label), (_, result)) in files.iter().zip(results) {
+        for ((path, label), result) in files.iter().zip(results) {
             match result {
                 Ok(file) => {
                     all.files.push(file);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::files::Memory;
-use super::{DataError, Dataset, ImageFiles, Samples, Skipped, decode, stratified_split};
+use super::{DataError, Dataset, ImageFiles, Samples, Skipped, Watch, decode, stratified_split};
 
 const TRAIN: &str = "train";
 const TEST: [&str; 2] = ["test", "val"];
@@ -49,7 +49,15 @@ pub(super) fn is_image_folder(directory: &Path) -> bool {
 /// A [`DataError`] that names the directory: there are no classes, or more than 256, a class has no image that can be
 /// used, or there are test images of a class that has no training images.
 pub fn load_image_folder(directory: impl AsRef<Path>, config: &FolderConfig) -> Result<Dataset, DataError> {
-    let directory = directory.as_ref();
+    read_image_folder(directory.as_ref(), config, &|_, _| {})
+}
+
+/// [`load_image_folder`]; `watch` is told of every file that is decoded.
+pub(super) fn read_image_folder(
+    directory: &Path,
+    config: &FolderConfig,
+    watch: Watch<'_>,
+) -> Result<Dataset, DataError> {
     let memory = Memory::new(config.held_bytes);
     let train_path = directory.join(TRAIN);
     let classes = class_names(&train_path)?;
@@ -67,13 +75,20 @@ pub fn load_image_folder(directory: impl AsRef<Path>, config: &FolderConfig) -> 
         return Err(DataError::UnknownClass { path: path.join(class), train: train_path });
     }
 
-    let train = ImageFiles::read(&listed(&train_path, &classes)?, config.most_pixels, &memory);
+    let train_files = listed(&train_path, &classes)?;
+    let test = match test_path {
+        Some(path) => Some((listed(&path, &classes)?, path)),
+        None => None,
+    };
+    let all = train_files.len() + test.as_ref().map_or(0, |(files, _)| files.len());
+    let train = ImageFiles::read(&train_files, config.most_pixels, &memory, &|done, _| watch(done, all));
     if let Some(label) = (0..classes.len()).find(|&label| !train.labels().contains(&(label as u8))) {
         return Err(no_images(train_path.join(&classes[label]), train.skipped()));
     }
-    let (train, test) = match test_path {
-        Some(path) => {
-            let test = ImageFiles::read(&listed(&path, &classes)?, config.most_pixels, &memory);
+    let (train, test) = match test {
+        Some((files, path)) => {
+            let before = train_files.len();
+            let test = ImageFiles::read(&files, config.most_pixels, &memory, &|done, _| watch(before + done, all));
             if test.labels().is_empty() {
                 return Err(no_images(path, test.skipped()));
             }
@@ -97,7 +112,7 @@ fn no_images(path: PathBuf, skipped: &[Skipped]) -> DataError {
 }
 
 /// Entries of a directory whose names do not begin with a dot, in the order of their names.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DataError> {
     let failed = |error| DataError::from_io(directory, error);
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {

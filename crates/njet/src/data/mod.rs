@@ -25,11 +25,12 @@
 
 mod augment;
 mod cifar;
+pub(crate) mod cores;
 pub(crate) mod decode;
 mod error;
 mod feed;
 pub(crate) mod files;
-mod folder;
+pub(crate) mod folder;
 mod idx;
 mod multi_size;
 mod prepare;
@@ -43,6 +44,7 @@ mod split;
 mod summary;
 
 pub use augment::{Augment, Normalisation, fill_batch};
+pub use cores::Watch;
 pub use decode::{MOST_PIXELS, Unusable, read_image};
 pub use error::DataError;
 pub use feed::{Feed, workers};
@@ -58,7 +60,7 @@ pub use set::{Dataset, ImageSet};
 pub use sizing::{Sizing, UnknownSizing};
 pub use source::{
     DEFAULT_SOURCE, FASHION_MNIST_CLASSES, FASHION_MNIST_VARIABLE, SourceInfo, load, load_directory,
-    load_idx_directory, sources,
+    load_idx_directory, load_watched, sources,
 };
 pub use split::{limit, stratified_split};
 pub use summary::{PartSummary, Summary};

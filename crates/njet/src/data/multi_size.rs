@@ -10,7 +10,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, Dataset, ImageSet, Random, Resampler, Samples, Stream};
+use super::{DataError, Dataset, ImageSet, Random, Resampler, Samples, Stream, Watch};
 
 /// What a source string begins with.
 pub const MULTI_SIZE_PREFIX: &str = "multi-size:";
@@ -105,10 +105,15 @@ impl MultiSize {
     ///
     /// What [`load`](super::load) says of the base set; what [`generate`](Self::generate) says.
     pub fn load(&self) -> Result<Dataset, DataError> {
+        self.load_watched(&|_, _| {})
+    }
+
+    /// [`load`](Self::load); `watch` is told of every file of the base set that is decoded.
+    pub(super) fn load_watched(&self, watch: Watch<'_>) -> Result<Dataset, DataError> {
         if self.base.starts_with(MULTI_SIZE_PREFIX) {
             return Err(self.refused("a multi-size set cannot be the base of another; name a plain set"));
         }
-        self.generate(&super::load(&self.base)?)
+        self.generate(&super::load_watched(&self.base, watch)?)
     }
 
     /// Makes the images from a set that is already there. The set is named by the source string.

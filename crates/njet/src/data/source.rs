@@ -5,10 +5,10 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use super::cifar::Cifar;
-use super::folder::is_image_folder;
+use super::folder::{is_image_folder, read_image_folder};
 use super::idx::{self, parse_idx_images, parse_idx_labels};
 use super::multi_size::MULTI_SIZE_PREFIX;
-use super::{DataError, Dataset, FolderConfig, ImageSet, MultiSize, load_image_folder};
+use super::{DataError, Dataset, FolderConfig, ImageSet, MultiSize, Watch};
 
 /// The source used when none is named: a real set that is built into the library.
 pub const DEFAULT_SOURCE: &str = "fashion-mnist-subset";
@@ -94,11 +94,20 @@ pub fn sources() -> Vec<SourceInfo> {
 ///
 /// A [`DataError`] that says where was looked, what is wrong there, and what to do.
 pub fn load(source: &str) -> Result<Dataset, DataError> {
+    load_watched(source, &|_, _| {})
+}
+
+/// [`load`]; `watch` is told of every file that is decoded, where the images are files.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_watched(source: &str, watch: Watch<'_>) -> Result<Dataset, DataError> {
     match source {
         DEFAULT_SOURCE => embedded(),
         FASHION_MNIST => fashion_mnist(&fashion_mnist_directory()),
-        multi_size if multi_size.starts_with(MULTI_SIZE_PREFIX) => multi_size.parse::<MultiSize>()?.load(),
-        directory if Path::new(directory).is_dir() => load_directory(directory),
+        multi_size if multi_size.starts_with(MULTI_SIZE_PREFIX) => multi_size.parse::<MultiSize>()?.load_watched(watch),
+        directory if Path::new(directory).is_dir() => read_directory(Path::new(directory), watch),
         _ => Err(DataError::UnknownSource { name: source.to_string(), known: vec![DEFAULT_SOURCE, FASHION_MNIST] }),
     }
 }
@@ -109,7 +118,7 @@ pub fn load(source: &str) -> Result<Dataset, DataError> {
 /// - the binary version of CIFAR-10 (`data_batch_1.bin` … `test_batch.bin`, `batches.meta.txt`) or CIFAR-100 (`train.bin`,
 ///   `test.bin`, `fine_label_names.txt`), there or in the directory that the archive unpacks to; without the file of
 ///   names the classes are named by their numbers, and those of CIFAR-100 are the fine ones;
-/// - a directory `train`: as [`load_image_folder`] with the default settings.
+/// - a directory `train`: as [`load_image_folder`](super::load_image_folder) with the default settings.
 ///
 /// The set's name is the directory.
 ///
@@ -117,7 +126,10 @@ pub fn load(source: &str) -> Result<Dataset, DataError> {
 ///
 /// A [`DataError`] that names the file or the directory; [`DataError::UnknownDirectory`] says what was looked for.
 pub fn load_directory(directory: impl AsRef<Path>) -> Result<Dataset, DataError> {
-    let directory = directory.as_ref();
+    read_directory(directory.as_ref(), &|_, _| {})
+}
+
+fn read_directory(directory: &Path, watch: Watch<'_>) -> Result<Dataset, DataError> {
     if Part::ALL.iter().any(|part| part.find(directory).is_ok()) {
         return load_idx_directory(directory, None);
     }
@@ -127,7 +139,7 @@ pub fn load_directory(directory: impl AsRef<Path>) -> Result<Dataset, DataError>
         }
     }
     if is_image_folder(directory) {
-        return load_image_folder(directory, &FolderConfig::default());
+        return read_image_folder(directory, &FolderConfig::default(), watch);
     }
     Err(DataError::UnknownDirectory { directory: directory.to_path_buf() })
 }

@@ -1,6 +1,6 @@
 //! `njet data info` for images with masks.
 
-use crate::Usage;
+use crate::commands::{compose, dataset_error, read_scenes};
 use crate::table::{Align, grouped, layout};
 use anyhow::{Result, anyhow};
 use njet::data::{DataError, Extents};
@@ -18,10 +18,9 @@ const GAP: usize = 4;
 
 /// The images with masks that the command line names.
 pub fn load(source: &str) -> Result<SegmentationSet> {
-    scenes::load(source).map_err(|error| match error {
-        DataError::UnknownScenes { .. } | DataError::Composition { .. } => Usage(error.into()).into(),
-        other => other.into(),
-    })
+    let set = read_scenes(source).map_err(dataset_error)?;
+    [&set.train, &set.val, &set.test].into_iter().for_each(compose);
+    Ok(set)
 }
 
 /// The summary for people.

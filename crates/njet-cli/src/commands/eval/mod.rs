@@ -4,14 +4,14 @@ mod scales;
 pub mod segment;
 
 use super::train::{sized, tell_skipped};
-use super::{load, report};
+use super::{load, read, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::table::grouped;
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
-use njet::data::{self, Samples, Sizing};
+use njet::data::{Samples, Sizing};
 use njet::training::{
     Evaluation, NO_DATA, OriginKind, RunConfig, RunDirectory, Task, check_data, evaluate, load_model,
 };
@@ -82,7 +82,7 @@ impl Eval {
             None if config.data.source == NO_DATA => {
                 bail!(Usage(anyhow!("{} was made without data: name some with `--data`", self.run.display())))
             }
-            None => data::load(&config.data.source)?,
+            None => read(&config.data.source)?,
         };
         config.data = sized(config.data, &dataset, self.sizing, self.size)?;
         config.validate().map_err(|error| Usage(error.into()))?;

@@ -3,12 +3,12 @@
 use super::Eval;
 use crate::Usage;
 use crate::commands::train::scene_source;
-use crate::commands::{dataset_error, report};
+use crate::commands::{dataset_error, read_scenes, report};
 use crate::progress::Meter;
 use crate::table::{Align, grouped, layout};
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
-use njet::segmentation::data::{self, SizeUnit};
+use njet::segmentation::data::SizeUnit;
 use njet::segmentation::{SceneEvaluation, SegmentationConfig, Segmenter, check_scenes, evaluate_scenes};
 use njet::training::{RunDirectory, load_model};
 
@@ -22,8 +22,8 @@ pub fn run(eval: &Eval, device: &Device) -> Result<()> {
     let (run, config) = RunDirectory::open_as::<SegmentationConfig>(&eval.run)?;
     let model = load_model(&run, &config, device)?;
     let set = match &eval.data {
-        Some(name) => data::load(&scene_source(name)?).map_err(dataset_error)?,
-        None => data::load(&config.data.source)?,
+        Some(name) => read_scenes(&scene_source(name)?).map_err(dataset_error)?,
+        None => read_scenes(&config.data.source)?,
     };
     check_scenes(&config, &set)?;
     let segmenter = Segmenter::new(&config, &model, device);

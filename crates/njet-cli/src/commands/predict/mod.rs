@@ -3,14 +3,14 @@
 mod grey;
 mod segment;
 
-use super::report;
+use super::{read as read_data, report};
 use crate::Usage;
 use crate::device::DeviceName;
 use crate::progress::Meter;
 use anyhow::{Result, anyhow, bail, ensure};
 use burn::tensor::Device;
 use clap::Args;
-use njet::data::{self, DataError, Image, Preparation, Sizing, read_image};
+use njet::data::{DataError, Image, Preparation, Sizing, read_image};
 use njet::models::Classifier;
 use njet::training::{RunConfig, RunDirectory, Task, View, load_model, logits, probabilities, scaled_size, seen_size};
 use serde::Serialize;
@@ -173,7 +173,7 @@ fn classes(config: &RunConfig) -> Vec<String> {
     if config.data.classes.len() == count {
         return config.data.classes.clone();
     }
-    match data::load(&config.data.source) {
+    match read_data(&config.data.source) {
         Ok(dataset) if dataset.classes.len() == count => dataset.classes,
         Ok(_) | Err(_) => {
             crate::say(format_args!(

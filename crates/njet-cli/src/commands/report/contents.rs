@@ -1,10 +1,11 @@
 //! Everything that a report tells, gathered before a line of it is written.
 
 use super::scale::{Curve, measure};
+use crate::commands::read;
 use crate::progress::Meter;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use njet::data::{self, Preparation, Samples, Sizing};
+use njet::data::{Preparation, Samples, Sizing};
 use njet::models::{Classifier, Description};
 use njet::training::{
     EpochRecord, Evaluation, RunConfig, RunDirectory, TrainingError, View, check_data, load_model, logits,
@@ -110,7 +111,7 @@ pub fn gather(run: &RunDirectory, config: RunConfig, device: &Device) -> Result<
 
 /// The classes and the test images of a run.
 fn test_images(config: &RunConfig) -> Result<(Vec<String>, Samples)> {
-    let dataset = data::load(&config.data.source)?;
+    let dataset = read(&config.data.source)?;
     check_data(config, &dataset)?;
     Ok((dataset.classes, dataset.test))
 }

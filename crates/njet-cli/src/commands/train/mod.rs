@@ -238,14 +238,7 @@ impl Train {
             let [height, width] = config.data.size;
             crate::say(format_args!("images of mixed sizes: {}, {height}×{width}", config.data.sizing));
         }
-        crate::say(format_args!("run {}", run.path().display()));
-        let resume = format!("njet train --resume {}", run.path().display());
-        // Gone before the result is told, or the error.
-        let result = trainer.run(&run, observer(self.dashboard, &resume).as_mut());
-        let summary = result.map_err(|e| match e {
-            TrainingError::Stopped { .. } => anyhow!("{e}; go on with `{resume}`"),
-            e => advise(e, &format!("when that is mended, go on with `{resume}`")),
-        })?;
+        let summary = self.watch(&run, |observer| trainer.run(&run, observer))?;
         let result = Outcome {
             run: run.path().display().to_string(),
             task: config.task,
@@ -289,6 +282,22 @@ impl Train {
         config.augment.shift = self.shift.unwrap_or(config.augment.shift);
         config.augment.flip = self.flip;
         Ok(config)
+    }
+
+    /// Trains in a directory, and says how to go on where that does not come to its end.
+    fn watch<T>(
+        &self,
+        run: &RunDirectory,
+        train: impl FnOnce(&mut dyn Observer) -> Result<T, TrainingError>,
+    ) -> Result<T> {
+        crate::say(format_args!("run {}", run.path().display()));
+        let resume = format!("njet train --resume {}", run.path().display());
+        // Gone before the result is told, or the error.
+        let result = train(observer(self.dashboard, &resume).as_mut());
+        result.map_err(|e| match e {
+            TrainingError::Stopped { .. } => anyhow!("{e}; go on with `{resume}`"),
+            e => advise(e, &format!("when that is mended, go on with `{resume}`")),
+        })
     }
 
     /// The data's name.
@@ -454,15 +463,19 @@ fn directory(out: Option<&Path>, config: &impl Settings, name: &str) -> Result<R
 
 fn text(result: &Outcome) -> String {
     let summary = &result.summary;
-    let mut text = format!(
-        "test accuracy {:.2} % (epoch {} of {}, validation {:.2} %), {} parameters, trained in {}\n",
+    format!(
+        "test accuracy {:.2} % (epoch {} of {}, validation {:.2} %), {} parameters, trained in {}\n{}",
         100.0 * summary.test_accuracy,
         summary.best_epoch,
         summary.epochs,
         100.0 * summary.val_accuracy,
         grouped(summary.parameters as u64),
         duration(summary.seconds),
-    );
-    text += &format!("the run is in {run}: `njet inspect {run}` shows its layers\n", run = result.run);
-    text
+        inspect(&result.run),
+    )
+}
+
+/// Where a new run is, and what to do with it.
+pub(super) fn inspect(run: &str) -> String {
+    format!("the run is in {run}: `njet inspect {run}` shows its layers\n")
 }

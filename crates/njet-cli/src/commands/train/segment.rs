@@ -1,15 +1,15 @@
 //! `njet train --task segment`
 
-use super::{Train, advise, dataset_error, directory, observer, scene_source, usage};
+use super::{Train, dataset_error, directory, inspect, scene_source, usage};
 use crate::Usage;
-use crate::commands::report;
+use crate::commands::{compose, read_scenes, report};
 use crate::progress::duration;
 use crate::table::grouped;
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
 use njet::models::{LayerSettings, ModelError, Subsampling};
-use njet::segmentation::data::{self, JointAugment, SegmentationSet};
+use njet::segmentation::data::{JointAugment, SegmentationSet};
 use njet::segmentation::loss::Loss;
 use njet::segmentation::{SegmentationConfig, SegmentationSummary, SegmentationTrainer, UNET};
 use njet::training::{RunDirectory, Settings, Task, TrainingError};
@@ -113,11 +113,13 @@ pub fn run(train: &Train, device: &Device) -> Result<()> {
     let (run, config, set) = match &train.resume {
         Some(path) => {
             let (run, config) = RunDirectory::open_as::<SegmentationConfig>(path)?;
-            let set = data::load(&config.data.source)?;
+            let set = read_scenes(&config.data.source)?;
+            compose(&set.train);
             (run, config, set)
         }
         None => {
-            let set = data::load(&scene_source(&train.data())?).map_err(dataset_error)?;
+            let set = read_scenes(&scene_source(&train.data())?).map_err(dataset_error)?;
+            compose(&set.train);
             let config = settings(train, &set)?;
             // Whatever is wrong with the settings is said before anything is written.
             config.validate().map_err(usage)?;
@@ -135,14 +137,7 @@ pub fn run(train: &Train, device: &Device) -> Result<()> {
         }
     };
     let trainer = SegmentationTrainer::new(&config, &set, device)?;
-    crate::say(format_args!("run {}", run.path().display()));
-    let resume = format!("njet train --resume {}", run.path().display());
-    // Gone before the result is told, or the error.
-    let result = trainer.run(&run, observer(train.dashboard, &resume).as_mut());
-    let summary = result.map_err(|e| match e {
-        TrainingError::Stopped { .. } => anyhow!("{e}; go on with `{resume}`"),
-        e => advise(e, &format!("when that is mended, go on with `{resume}`")),
-    })?;
+    let summary = train.watch(&run, |observer| trainer.run(&run, observer))?;
     let result = Outcome {
         run: run.path().display().to_string(),
         task: config.task,
@@ -223,8 +218,8 @@ fn balanced(counts: &[u64]) -> Vec<f32> {
 
 fn text(result: &Outcome) -> String {
     let summary = &result.summary;
-    let mut text = format!(
-        "test mIoU {:.3} (epoch {} of {}, validation {:.3}), {} parameters, trained in {}{}\n",
+    format!(
+        "test mIoU {:.3} (epoch {} of {}, validation {:.3}), {} parameters, trained in {}{}\n{}",
         summary.test_miou,
         summary.best_epoch,
         summary.epochs,
@@ -232,9 +227,8 @@ fn text(result: &Outcome) -> String {
         grouped(summary.parameters as u64),
         duration(summary.seconds),
         result.peak_memory.map_or(String::new(), |bytes| format!(", {:.1} GB of memory at most", bytes as f64 / 1e9)),
-    );
-    text += &format!("the run is in {run}: `njet inspect {run}` shows its layers\n", run = result.run);
-    text
+        inspect(&result.run),
+    )
 }
 
 #[cfg(test)]

@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use super::scene::count_classes;
 use super::scenes::moments;
 use super::{IGNORED, MOST_CLASSES, Mask, Scene, mask};
+use crate::data::cores::on_all_cores;
 use crate::data::decode::{self, Decoded};
 use crate::data::files::Memory;
-use crate::data::{DataError, Image};
+use crate::data::{DataError, Image, Watch};
 
 /// An image file and its mask file.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,28 +43,15 @@ pub struct SceneFiles {
 impl SceneFiles {
     /// Decodes all files, on all cores. `classes`: their number, where it is known.
     pub(super) fn read(
-        pairs: Vec<Pair>,
+        pairs: &[Pair],
         classes: Option<usize>,
         most_pixels: u64,
         memory: &Memory,
+        watch: Watch<'_>,
     ) -> Result<Self, DataError> {
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(pair) = pairs.get(index) else { return done };
-                done.push((index, SceneFile::read(pair, classes, most_pixels, memory)));
-            }
-        };
-        let mut results: Vec<_> = thread::scope(|scope| {
-            let workers = thread::available_parallelism().map_or(1, usize::from).min(pairs.len());
-            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("decoding does not panic")).collect()
-        });
+        let read = |i: usize| SceneFile::read(&pairs[i], classes, most_pixels, memory);
         // Of several errors, the first in the order of the names.
-        results.sort_by_key(|(index, _)| *index);
-        let files: Vec<SceneFile> = results.into_iter().map(|(_, file)| file).collect::<Result<_, _>>()?;
+        let files: Vec<SceneFile> = on_all_cores(pairs.len(), watch, read).into_iter().collect::<Result<_, _>>()?;
         let channels = files.iter().map(|file| file.channels).max().unwrap_or(1);
         Ok(Self { files: Arc::new(files), channels, classes, most_pixels })
     }

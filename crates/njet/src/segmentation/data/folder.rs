@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::files::{Pair, SceneFiles};
 use super::{MOST_CLASSES, Scenes, SegmentationSet};
 use crate::data::files::Memory;
-use crate::data::{DataError, MOST_PIXELS};
+use crate::data::folder::entries;
+use crate::data::{DataError, MOST_PIXELS, Watch};
 
 const IMAGES: &str = "images";
 const MASKS: &str = "masks";
@@ -49,7 +50,15 @@ pub(super) fn is_mask_folder(directory: &Path) -> bool {
 /// cannot be read, a class that `classes.txt` does not have or that is above 254; or the directory: a part of it is
 /// missing or empty, or there are fewer than two classes.
 pub fn load_mask_folder(directory: impl AsRef<Path>, config: &MaskFolderConfig) -> Result<SegmentationSet, DataError> {
-    let directory = directory.as_ref();
+    read_mask_folder(directory.as_ref(), config, &|_, _| {})
+}
+
+/// [`load_mask_folder`]; `watch` is told of every image that is decoded, with its mask.
+pub(super) fn read_mask_folder(
+    directory: &Path,
+    config: &MaskFolderConfig,
+    watch: Watch<'_>,
+) -> Result<SegmentationSet, DataError> {
     let names = class_names(&directory.join(CLASSES))?;
     if let Some(names) = &names
         && names.len() < 2
@@ -63,8 +72,15 @@ pub fn load_mask_folder(directory: impl AsRef<Path>, config: &MaskFolderConfig) 
     let listed: Vec<Vec<Pair>> = parts.iter().map(|part| pairs(directory, part)).collect::<Result<_, _>>()?;
     let memory = Memory::new(config.held_bytes);
     let known = names.as_ref().map(Vec::len);
-    let read = |pairs| SceneFiles::read(pairs, known, config.most_pixels, &memory);
-    let mut scenes: Vec<SceneFiles> = listed.into_iter().map(read).collect::<Result<_, _>>()?;
+    let all: usize = listed.iter().map(Vec::len).sum();
+    let mut before = 0;
+    let mut read = |pairs: &Vec<Pair>| {
+        let told = |done, _| watch(before + done, all);
+        let files = SceneFiles::read(pairs, known, config.most_pixels, &memory, &told);
+        before += pairs.len();
+        files
+    };
+    let mut scenes: Vec<SceneFiles> = listed.iter().map(&mut read).collect::<Result<_, _>>()?;
     let channels = scenes.iter().map(SceneFiles::channels).max().unwrap_or(1);
     scenes.iter_mut().for_each(|files| files.set_channels(channels));
     let classes = match names {
@@ -114,17 +130,8 @@ fn pairs(directory: &Path, part: &str) -> Result<Vec<Pair>, DataError> {
 
 /// The files of a directory by their names without ending.
 fn by_name(directory: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let failed = |error| DataError::from_io(directory, error);
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort_unstable();
     let mut files = BTreeMap::new();
-    for path in paths {
+    for path in entries(directory)? {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(first) = files.insert(name, path.clone()) {
             return Err(DataError::SameName { first, second: path });

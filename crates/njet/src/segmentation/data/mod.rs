@@ -44,5 +44,5 @@ pub use objects::{Object, Objects, SizeUnit};
 pub use picture::{class_colour, overlay, thumbnail};
 pub use scene::{IGNORED, MOST_CLASSES, Scene};
 pub use scenes::{MemoryScenes, Scenes};
-pub use source::{SegmentationSet, is_composition, is_segmentation_source, load};
+pub use source::{SegmentationSet, is_composition, is_segmentation_source, load, load_watched};
 pub use summary::{ScenesSummary, SegmentationSummary};

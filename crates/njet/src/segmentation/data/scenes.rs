@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::thread;
 
 use super::{ComposedScenes, Objects, Scene, SceneFiles};
-use crate::data::{DataError, Normalisation};
+use crate::data::cores::on_all_cores;
+use crate::data::{DataError, Normalisation, Watch};
 
 /// Scenes that are in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +89,15 @@ impl Scenes {
         }
     }
 
+    /// Makes all composed scenes that are not made yet; others are there. `watch` is told of each.
+    pub fn compose(&self, watch: Watch<'_>) {
+        if let Self::Composed(scenes) = self {
+            on_all_cores(scenes.len(), watch, |i| {
+                scenes.scene(i);
+            });
+        }
+    }
+
     /// The normalisation that gives the samples of all scenes mean 0 and standard deviation 1. Each scene counts the
     /// same, however many pixels it has; where all samples are equal the standard deviation counts as 1.
     ///
@@ -138,20 +147,7 @@ impl Scenes {
 impl Scenes {
     /// Something of every scene, in their order, on all cores: composed scenes are made here if they are not yet.
     fn each<T: Send>(&self, of: impl Fn(usize) -> Result<T, DataError> + Sync) -> Result<Vec<T>, DataError> {
-        let workers = thread::available_parallelism().map_or(1, usize::from);
-        let share = self.len().div_ceil(workers).max(1);
-        let of = &of;
-        thread::scope(|scope| {
-            let starts = (0..self.len()).step_by(share);
-            let work = |start: usize| scope.spawn(move || (start..(start + share).min(self.len())).map(of).collect());
-            let shares: Vec<_> = starts.map(work).collect();
-            let mut all = Vec::with_capacity(self.len());
-            for share in shares {
-                let share: Result<Vec<T>, DataError> = share.join().expect("reading a scene does not panic");
-                all.extend(share?);
-            }
-            Ok(all)
-        })
+        on_all_cores(self.len(), &|_, _| {}, of).into_iter().collect()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Composition, MaskFolderConfig, SCENES, Scenes, SegmentationSummary, folder, load_mask_folder};
-use crate::data::DataError;
+use super::{Composition, MaskFolderConfig, SCENES, Scenes, SegmentationSummary, folder};
+use crate::data::{DataError, Watch};
 
 /// Images with masks: classes, and scenes for training, validation and test.
 #[derive(Debug, Clone)]
@@ -46,15 +46,27 @@ pub fn is_segmentation_source(source: &str) -> bool {
 /// Loads images with masks by name or from a directory.
 ///
 /// - `scenes`: composed from the built-in items of Fashion-MNIST; `scenes?canvas=96&seed=2` and so on, see [`Composition`].
-/// - a directory: see [`load_mask_folder`]. One of the name `scenes` is given as `./scenes`.
+/// - a directory: see [`load_mask_folder`](super::load_mask_folder). One of the name `scenes` is given as `./scenes`.
 ///
 /// # Errors
 ///
 /// A [`DataError`] that says where was looked, what is wrong there, and what to do.
 pub fn load(source: &str) -> Result<SegmentationSet, DataError> {
+    load_watched(source, &|_, _| {})
+}
+
+/// [`load`]; `watch` is told of every image that is decoded, with its mask. Composed scenes are made later:
+/// [`Scenes::compose`].
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_watched(source: &str, watch: Watch<'_>) -> Result<SegmentationSet, DataError> {
     match source {
         composition if is_composition(composition) => composition.parse::<Composition>()?.load(),
-        directory if Path::new(directory).is_dir() => load_mask_folder(directory, &MaskFolderConfig::default()),
+        directory if Path::new(directory).is_dir() => {
+            folder::read_mask_folder(Path::new(directory), &MaskFolderConfig::default(), watch)
+        }
         _ => Err(DataError::UnknownScenes { name: source.to_owned() }),
     }
 }

@@ -6,12 +6,13 @@ mod figures;
 use super::html::{escape, number, percent, section};
 use super::page::{settings_section, shell, tile_description, tile_epochs, tiles_html};
 use super::{curves, filters, layers};
+use crate::commands::read_scenes;
 use crate::progress::Meter;
 use crate::table::grouped;
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use njet::models::UNet;
-use njet::segmentation::data::{self, SegmentationSet};
+use njet::segmentation::data::SegmentationSet;
 use njet::segmentation::{SceneEvaluation, SegmentationConfig, Segmenter, UNET, check_scenes, evaluate_scenes};
 use njet::training::{RunDirectory, TrainingError, load_model, read_metrics};
 use std::fs;
@@ -95,7 +96,7 @@ pub(super) struct Tested<'a> {
 
 impl<'a> Tested<'a> {
     fn new(config: &SegmentationConfig, model: &'a UNet, device: &Device) -> Result<Self> {
-        let set = data::load(&config.data.source)?;
+        let set = read_scenes(&config.data.source)?;
         check_scenes(config, &set)?;
         let segmenter = Segmenter::new(config, model, device);
         let mut meter = Meter::new(set.test.len() as f64);

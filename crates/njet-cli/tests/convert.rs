@@ -48,6 +48,8 @@ fn a_plain_network_becomes_one_of_njets() {
         config.contains("[origin]\nrun = \"plain\"\nby = \"convert\"\n") && config.contains("layer = \"njet\""),
         "{config}"
     );
+    // A tenth of the learning rates.
+    assert!(config.contains("\nlr = 0.001\nsigma-lr = 0.001\n"), "{config}");
 
     // The lower the error, the higher the orders; training goes on from the weights, not from the start.
     let coarse = place.run("convert plain --out coarse --no-training --max-error 0.6 --json").done().json();
@@ -144,6 +146,22 @@ fn a_checkpoint_becomes_a_run_and_is_converted() {
     assert_eq!(place.run("inspect imported --json").done().json(), place.run("inspect plain --json").done().json());
     place.refuses("train --resume imported", 1, &["made from net.safetensors by `njet import`"]);
     place.run("convert imported --out start --no-training").done();
+
+    place.refuses(
+        "import net.safetensors --arch njet-small --data fashion-mnist-subset --out other",
+        1,
+        &["3 classes", "10"],
+    );
+    place.refuses(
+        "import net.safetensors --arch njet-small --subsampling safe --out other",
+        2,
+        &["no safe subsampling"],
+    );
+    place.run("import net.safetensors --arch njet-small --subsampling none --mean 0.25 --std 0.5 --out plainer").done();
+    let settings = fs::read_to_string(place.path("plainer/config.toml")).unwrap();
+    for line in ["subsampling = \"none\"\n", "mean = 0.25\n", "std = 0.5\n", "sizing = \"letterbox\"\n"] {
+        assert!(settings.contains(line), "no {line:?} in {settings}");
+    }
 
     // Without data it can be tested and looked with as soon as there are some.
     let text = place.run("import net.safetensors --arch njet-small --size 8 --out bare").done().stdout;

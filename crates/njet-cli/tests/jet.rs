@@ -52,6 +52,13 @@ fn every_map_is_written_and_has_its_sign() {
             assert_eq!(map["path"], format!("maps/sigma-{sigma}/{name}.png"));
             let picture = image::open(place.path(map["path"].as_str().unwrap())).expect("a picture");
             assert_eq!((picture.height(), picture.width()), (40, 48));
+            // Signed maps have 0 in the middle, red and blue; the others go from the least to the greatest.
+            let signed = !["L", "gradient-magnitude"].contains(&name);
+            let shown = [0, 1].map(|end| map["shown"][end].as_f64().unwrap());
+            let [least, greatest] = ["min", "max"].map(|end| map[end].as_f64().unwrap());
+            let reach = least.abs().max(greatest.abs());
+            assert_eq!(shown, if signed { [-reach, reach] } else { [least, greatest] }, "{name}");
+            assert_eq!(picture.color().has_color(), signed, "{name}");
             let (values, size) = numpy(&place.path(map["npy"].as_str().unwrap()));
             assert_eq!(size, [40, 48]);
             let least = values.iter().copied().fold(f32::INFINITY, f32::min);

@@ -274,6 +274,34 @@ fn flags_of_the_other_task_are_refused() {
     place.run("eval run").refused(1, &["model.safetensors"]);
 }
 
+/// Every flag reaches the settings of the run.
+#[test]
+fn flags_become_settings() {
+    let place = place();
+    let settings = |flags: &str, run: &str| {
+        let train = SMALL.replace(" --scale-jitter 1", "");
+        place.run(&format!("{train} --epochs 1 {flags} --out {run}")).done();
+        fs::read_to_string(place.path(run).join("config.toml")).unwrap()
+    };
+    let has = |settings: String, lines: &[&str]| {
+        for line in lines {
+            assert!(settings.contains(&format!("\n{line}\n")), "no {line:?} in {settings}");
+        }
+    };
+    let usual =
+        "--limit 4 --no-augment --fixed-sigma --padding-mode reflect --loss focal --seed 7 --class-weights 1,2,3";
+    let lines =
+        ["limit = 4", "flip = false", "quarter-turns = false", "scale = 1.0", "colour = 0.0", "learn-sigma = false"];
+    let text = settings(usual, "one");
+    assert!(text.contains("\nseed = 7\n"), "{text}");
+    has(text.clone(), &lines);
+    has(text.clone(), &["padding-mode = \"reflect\"", "cross-entropy = 0.0", "dice = 0.0", "focal = 1.0"]);
+    has(text, &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "width = 4", "depth = 1"]);
+    let text = settings("--quarter-turns --scale-jitter 1.5 --colour-jitter 0.4 --loss dice+cross-entropy", "two");
+    has(text.clone(), &["flip = true", "quarter-turns = true", "scale = 1.5", "colour = 0.4", "learn-sigma = true"]);
+    has(text, &["padding-mode = \"zeros\"", "cross-entropy = 1.0", "dice = 1.0", "focal = 0.0", "seed = 1"]);
+}
+
 /// Of other classes than the network was trained for.
 #[test]
 fn other_classes_are_refused() {

@@ -91,9 +91,36 @@ fn orders_follow_the_error_layer_by_layer() {
     for (one, each) in one.layers.iter().zip(&each.layers) {
         assert_eq!((one.sigma.len(), each.sigma.len() * one.weights[0]), (1, one.weights[0] * each.sigma.len()));
         assert!(each.error < one.error || one.name == "stage2.block1.conv2", "{each:?} {one:?}");
+        // Below, derivatives have next to no taps.
+        assert!(each.sigma.iter().all(|&sigma| sigma > 0.449), "{each:?}");
     }
     let (_, layer) = each.model.njet_layers().nth(3).unwrap();
     assert_eq!(layer.sigmas().len(), 16);
+}
+
+/// What the settings of the plain network say of N-jets is not asked; bounds are made wider where a scale needs it.
+#[test]
+fn the_new_settings_are_those_of_the_fits() {
+    use njet::{Discretisation, SigmaBounds};
+    let config = ModelConfig {
+        conv_side: Some(5),
+        learn_sigma: false,
+        separate_axes: true,
+        discretisation: Discretisation::Integrated,
+        bounds: SigmaBounds { min: 0.1, max: 0.4 },
+        ..plain(Architecture::Small)
+    };
+    let conversion = convert(&model(&config), &config, &ConvertConfig::default()).unwrap();
+    let new = &conversion.config;
+    assert_eq!((new.conv_side, new.learn_sigma, new.separate_axes), (None, true, false));
+    assert_eq!(new.discretisation, Discretisation::NormalizedSampled);
+    for (layer, (_, made)) in conversion.layers.iter().zip(conversion.model.njet_layers()) {
+        assert!(
+            layer.sigma[0] > 0.449 && (made.sigma() / layer.sigma[0] - 1.0).abs() < 1e-5,
+            "{layer:?}: {}",
+            made.sigma()
+        );
+    }
 }
 
 /// The settings say which layer has which order, on paper too, and refuse what is not there.

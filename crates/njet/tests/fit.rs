@@ -124,6 +124,8 @@ proptest! {
         let side = 2 * r + 1;
         let fit = fitted(&filter, [1, 1, side, side], &FitConfig::new(order));
         prop_assert!(fit.explained_variance() > 1.0 - 1e-9, "{}", fit.explained_variance());
+        // Rounding leaves no less than nothing.
+        prop_assert!(fit.filters[0].residual >= 0.0, "{}", fit.filters[0].residual);
         prop_assert!((fit.sigma[0] / sigma - 1.0).abs() < 1e-3, "{} instead of {sigma}", fit.sigma[0]);
         let scale = alpha.iter().fold(0.0, |m: f64, a| m.max(a.abs()));
         for (got, want) in fit.alpha.iter().zip(&alpha) {
@@ -247,7 +249,10 @@ fn windows_that_say_little() {
     // Zeros: there is nothing to explain, and they do not count in the mean.
     let zeros = fitted(&[0.0; 25], [1, 1, 5, 5], &FitConfig::new(2));
     assert_eq!((zeros.explained_variance(), zeros.explained_energy()), (1.0, 1.0));
+    assert_eq!(zeros.filters[0].explained_variance(), 1.0);
     assert_eq!(zeros.alpha, [0.0; 6]);
+    // Any scale does: a quarter of the window, but for the step of the grid.
+    assert!((zeros.sigma[0] / 1.25).log2().abs() < 1.0 / 12.0, "{:?}", zeros.sigma);
     let filter = noise(6, 25);
     let both: Vec<f64> = filter.iter().copied().chain([0.0; 25]).collect();
     let alone = fitted(&filter, [1, 1, 5, 5], &FitConfig::new(1)).explained_variance();

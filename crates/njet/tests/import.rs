@@ -130,6 +130,13 @@ fn what_is_a_little_different_fits() {
     assert_eq!(imported.config.conv_side, Some(5));
     assert!(off(&plain, &imported.model, 1) < 1e-5);
 
+    // A linear layer without bias.
+    let mut bare = state(&plain);
+    let (_, bias) = bare.remove("fc.bias").unwrap();
+    let imported = import(&file(&bare), Architecture::Small, 2.0).unwrap();
+    let linear = imported.model.linear.as_ref().unwrap().bias.as_ref().unwrap().val().into_data();
+    assert_eq!(linear.iter::<f32>().collect::<Vec<_>>(), vec![0.0; bias.len()]);
+
     let mut wide = state(&model(&ModelConfig::new(Architecture::Small, 1, 3)));
     wide.insert("srf2.scales".to_owned(), (vec![1], vec![3.5]));
     let imported = import(&file(&wide), Architecture::Small, 2.0).unwrap();
@@ -169,6 +176,16 @@ fn what_does_not_fit_is_listed() {
         state.insert("srf1.alphas".to_owned(), (vec![5, 1, 32], vec![0.0; 160]));
     });
     assert!(message.contains("srf1.alphas has 5 coefficients for each pair of channels"), "{message}");
+    let message = refused(&|state| {
+        state.insert("srf2.alphas".to_owned(), (vec![10, 32, 64], vec![0.0; 10 * 32 * 64]));
+    });
+    assert!(message.contains("srf2.alphas has order 3, srf1 order 2"), "{message}");
+    let message = refused(&|state| state.retain(|name, _| !name.starts_with("norm3")));
+    assert!(message.contains("it has 2 batch normalisations (norm1, norm2) where the network has 3"), "{message}");
+    let message = refused(&|state| {
+        state.extend((0..20).map(|i| (format!("extra{i}.table"), (vec![1, 1, 1], vec![0.0]))));
+    });
+    assert!(message.ends_with("; and 4 more") && message.matches("is unknown").count() == 16, "{message}");
     let message = refused(&|state| {
         state.insert("srf1.scales".to_owned(), (vec![1], vec![f32::INFINITY]));
     });

@@ -5,9 +5,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor};
 use njet::data::{Image, Normalisation};
 use njet::models::{LayerKind, LayerSettings, ModelError, Subsampling, UNet, UNetConfig};
-use njet::segmentation::data::SegmentationSet;
+use njet::segmentation::data::{Composition, Objects, Scene, Scenes, SegmentationSet, SizeUnit};
 use njet::segmentation::loss::Loss;
-use njet::segmentation::{SegmentationConfig, Segmenter, TileError};
+use njet::segmentation::metrics::{BoundaryF1, Confusion, SizeIou};
+use njet::segmentation::{SegmentationConfig, Segmenter, TileError, evaluate_scenes};
 use njet::{PaddingMode, SigmaSharing};
 use std::sync::Mutex;
 
@@ -185,8 +186,94 @@ fn tiles_give_what_the_whole_image_gives() {
                 assert!(difference <= 1e-4, "{tile:?}: {difference}");
             }
             assert_eq!(cut.mask(&image).unwrap(), whole.mask(&image).unwrap());
+            // What the network sees are the samples of all channels, normalised.
+            let samples: Vec<f32> = image.pixels.iter().map(|&v| (f32::from(v) / 255.0 - 0.5) / 0.3).collect();
+            let x = Tensor::<1>::from_floats(samples.as_slice(), &device).reshape([1, 2, height, width]);
+            let difference = (model.forward(x) - expected).abs().max().into_scalar::<f32>();
+            assert!(difference <= 1e-4, "{difference}");
+            // An image that just fits is one tile.
+            let fits = Segmenter::new(&config, &model, &device).with_tile_pixels(height * width);
+            assert_eq!(fits.tiles([height, width]).unwrap().len(), 1);
         }
     }
+}
+
+#[test]
+fn an_answer_that_is_no_number_makes_no_mask() {
+    let device = Device::flex();
+    let config = run_of(forms()[2].clone());
+    let mut model = drawn(&config.model, &device).valid();
+    model.head.weight = burn::module::Param::from_tensor(model.head.weight.val() * f32::NAN);
+    let error = Segmenter::new(&config, &model, &device).mask(&picture(9, 9)).unwrap_err();
+    assert_eq!(error, TileError::NotFinite);
+}
+
+/// Every figure by its definition, on scenes of several sizes that are cut into tiles.
+#[test]
+fn an_evaluation_is_made_of_its_figures() {
+    let device = Device::flex();
+    let njet = LayerSettings { sigma: 0.6, ..LayerSettings::default() };
+    let mut config = run_of(UNetConfig { njet, depth: 1, width: 3, ..UNetConfig::new(1, 4) });
+    config.loss = Loss { dice: 0.0, ..Loss::default() };
+    let model = drawn(&config.model, &device).valid();
+    let scene = |height: usize, width: usize, ignored: usize| {
+        let image = (0..height * width).map(|i| (i * i * 31 % 251) as u8).collect();
+        let class = |i: usize| if i < ignored { 255 } else { (i / 5 % 7 + i / width / 4) as u8 % 3 };
+        Scene { image, mask: (0..height * width).map(class).collect(), channels: 1, height, width }
+    };
+    let list = [scene(150, 40, 2500), scene(11, 5, 0)];
+    let names: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+    let segmenter = Segmenter::new(&config, &model, &device);
+    let cut = Segmenter::new(&config, &model, &device).with_tile_pixels(32 * 32);
+    assert!(cut.tiles([150, 40]).unwrap().len() > 1);
+    let mut told = Vec::new();
+    let scenes: Scenes = list.to_vec().into();
+    let found = evaluate_scenes(&cut, &config.loss, &scenes, &names, &device, &mut |done| told.push(done)).unwrap();
+
+    let (mut confusion, mut boundary, mut sizes) = (Confusion::new(4), BoundaryF1::new(4, 2.0), SizeIou::new());
+    let (mut loss, mut pixels) = (0.0, 0);
+    for Scene { image, mask, height, width, .. } in &list {
+        let image = Image { pixels: image.into(), channels: 1, height: *height, width: *width };
+        let prediction = segmenter.mask(&image).unwrap();
+        confusion.add(&prediction, mask);
+        boundary.add(&prediction, mask, [*height, *width]);
+        let scene =
+            Scene { image: vec![0; mask.len()], mask: mask.clone(), channels: 1, height: *height, width: *width };
+        sizes.add(&prediction, mask, &Objects::of_mask(&scene, Some(0)), [*height, *width]);
+        let counted = mask.iter().filter(|&&class| class != 255).count();
+        let target: Vec<i32> = mask.iter().map(|&class| i32::from(class)).collect();
+        let target = Tensor::<1, Int>::from_ints(target.as_slice(), &device).reshape([1, *height, *width]);
+        let whole = segmenter.logits(&image, &segmenter.tiles([*height, *width]).unwrap()[0]);
+        loss += counted as f64 * f64::from(config.loss.forward(whole, target).into_scalar::<f32>());
+        pixels += counted;
+    }
+    assert_eq!((found.count, told), (2, vec![1, 2]));
+    assert!((found.loss - loss / pixels as f64).abs() < 1e-4, "{} instead of {}", found.loss, loss / pixels as f64);
+    let figures = [found.accuracy, found.miou, found.mean_dice, found.boundary_f1.unwrap()];
+    let expected = [confusion.pixel_accuracy(), confusion.miou(), confusion.mean_dice(), boundary.mean()];
+    assert_eq!(figures.map(Some), expected);
+    let named =
+        |values: Vec<Option<f64>>| names.iter().cloned().zip(values).filter_map(|(n, v)| Some((n, v?))).collect();
+    assert_eq!((found.iou, found.dice), (named(confusion.iou()), named(confusion.dice())));
+    assert_eq!(found.size_unit, Some(SizeUnit::Pixels));
+    let edges: Vec<f64> = (0..16).map(|octave| f64::from(octave).exp2()).collect();
+    let ranges: Vec<_> = sizes.by_size(&edges).into_iter().filter(|range| range.count > 0).collect();
+    assert_eq!(found.by_size, ranges);
+    assert!(ranges.len() > 1 && ranges.iter().map(|range| range.count).sum::<usize>() == sizes.objects().len());
+
+    // Composed scenes know their objects, and how many times as large they were made.
+    let set = "scenes?canvas=40&largest=1&train=1&val=1&test=3".parse::<Composition>().unwrap().load().unwrap();
+    let mut config = run_of(UNetConfig { classes: 11, ..config.model.clone() });
+    config.loss = Loss::default();
+    let model = drawn(&config.model, &device).valid();
+    let segmenter = Segmenter::new(&config, &model, &device);
+    let found = evaluate_scenes(&segmenter, &config.loss, &set.test, &set.classes, &device, &mut |_| {}).unwrap();
+    let objects: usize = (0..3).map(|i| set.test.objects(i).unwrap().list.len()).sum();
+    assert_eq!(found.size_unit, Some(SizeUnit::Factor));
+    assert_eq!(found.by_size.iter().map(|range| range.count).sum::<usize>(), objects);
+    assert!(found.by_size.iter().all(|range| (-1.0..=0.0).contains(&(range.from * range.to).sqrt().log2().round())
+        && (range.to / range.from - 2.0).abs() < 1e-12
+        && ((range.from * range.to).sqrt().log2() % 1.0).abs() < 1e-12));
 }
 
 #[test]
@@ -202,6 +289,8 @@ fn what_cannot_be_cut_is_refused_with_the_reason() {
     let error = refusal(safe);
     assert!(matches!(error, TileError::RealStrides { size, .. } if size == vast));
     assert!(error.to_string().contains("about the centre of what is seen"), "{error}");
+    // Four arrays of six channels of f32, the largest that there are.
+    assert!(error.to_string().contains("50000×50000 pixels would take about 240 GB"), "{error}");
     let circular = LayerSettings { padding_mode: PaddingMode::Circular, ..LayerSettings::default() };
     assert!(matches!(refusal(UNetConfig { njet: circular, ..pooled.clone() }), TileError::Circular { .. }));
     let far = LayerSettings { sigma: 300.0, ..LayerSettings::default() };

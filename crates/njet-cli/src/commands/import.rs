@@ -7,7 +7,7 @@ use crate::Usage;
 use crate::table::grouped;
 use anyhow::{Result, anyhow};
 use clap::Args;
-use njet::data::{Normalisation, Sizing};
+use njet::data::Normalisation;
 use njet::interop::import::{ImportError, Imported, import};
 use njet::interop::tensors::TensorFile;
 use njet::models::{Architecture, LayerKind, ModelError, Subsampling};
@@ -113,9 +113,6 @@ impl Import {
             return Err(Usage(anyhow!("--mean must be a number and --std a number above 0")).into());
         }
         config.data.normalisation = normalisation;
-        if self.data.is_none() {
-            config.data.sizing = Sizing::Letterbox;
-        }
         if let Some(subsampling) = self.subsampling {
             if subsampling == Subsampling::Safe {
                 return Err(Usage(anyhow!("a checkpoint has no safe subsampling: give none or strides")).into());

@@ -260,3 +260,31 @@ fn newton_step(gradient: [f64; 3], hessian: [[f64; 3]; 3]) -> Option<[f64; 3]> {
     });
     step.iter().all(|step| step.abs() <= 1.0).then_some(step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between the pixels and scales: of a quadratic function the place and the value are exact.
+    #[test]
+    fn the_extremum_of_a_quadratic_function_is_found() {
+        let (size, centre) = ([3, 3], [1.3, 0.8, 0.25]);
+        let value = |x: f64, y: f64, scale: f64| {
+            let [x, y, scale] = [x - centre[0], y - centre[1], scale - centre[2]];
+            7.0 - x * x - 2.0 * y * y - 0.5 * scale * scale + 0.6 * x * y - 0.3 * y * scale
+        };
+        let level =
+            |scale: f64| -> Vec<f32> { (0..9).map(|i| value((i % 3) as f64, (i / 3) as f64, scale) as f32).collect() };
+        let levels = [-1.0, 0.0, 1.0].map(level);
+        let [below, here, above] = &levels;
+        let neighbourhood = Neighbourhood { levels: [below, here, above], size };
+        let blob = neighbourhood.refined(4, f64::from(here[4]), Polarity::Bright);
+        for (found, expected) in
+            [(blob.x, centre[0]), (blob.y, centre[1]), (blob.sigma, centre[2]), (blob.contrast, 7.0)]
+        {
+            assert!((found - expected).abs() < 1e-4, "{blob:?}");
+        }
+        // What would lie beyond the neighbours is no extremum of a function like that: the pixel stays.
+        assert_eq!(newton_step([3.0, 0.0, 0.0], [[-2.0, 0.0, 0.0], [0.0, -2.0, 0.0], [0.0, 0.0, -2.0]]), None);
+    }
+}

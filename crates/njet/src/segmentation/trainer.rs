@@ -173,3 +173,103 @@ pub fn check_scenes(config: &SegmentationConfig, set: &SegmentationSet) -> Resul
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Stream;
+    use crate::segmentation::data::Scene;
+    use crate::segmentation::loss::Loss;
+    use crate::training::{Silent, read_metrics};
+
+    /// Scenes of two classes, coloured, 6×7 pixels; most pixels are to be ignored.
+    fn set() -> SegmentationSet {
+        let scene = |number: usize| {
+            let value = |i: usize| ((i * i + 31 * number * i) % 251) as u8;
+            let class = |i: usize| if i % 8 < 6 { IGNORED } else { 1 };
+            let (image, mask) = ((0..126).map(value).collect(), (0..42).map(class).collect());
+            Scene { image, mask, channels: 3, height: 6, width: 7 }
+        };
+        let part = |numbers: std::ops::Range<usize>| numbers.map(scene).collect::<Vec<_>>().into();
+        let classes = vec!["ground".to_owned(), "thing".to_owned()];
+        let (name, train, val, test) = ("here".to_owned(), part(0..20), part(20..22), part(22..24));
+        SegmentationSet { name, classes, channels: 3, train, val, test }
+    }
+
+    fn config(set: &SegmentationSet) -> SegmentationConfig {
+        let mut config = SegmentationConfig::new(set).unwrap();
+        (config.batch_size, config.model.width, config.model.depth) = (4, 2, 1);
+        config
+    }
+
+    fn random(index: u64) -> Random {
+        Random::for_stream(3, Stream::Augment, index)
+    }
+
+    #[test]
+    fn a_limit_draws_scenes_and_an_epoch_shuffles_them() {
+        let set = set();
+        let mut config = config(&set);
+        config.data.limit = Some(8);
+        let trainer = SegmentationTrainer::new(&config, &set, &Device::flex()).unwrap();
+        let drawn = trainer.training.clone();
+        assert!(drawn.is_sorted() && drawn.len() == 8 && drawn != (0..8).collect::<Vec<_>>(), "{drawn:?}");
+        let epochs = [1, 2].map(|epoch| trainer.batches(&mut random(epoch)));
+        assert_ne!(epochs[0], epochs[1]);
+        for batches in epochs {
+            assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4]);
+            let mut order = batches.concat();
+            assert_ne!(order, drawn);
+            order.sort_unstable();
+            assert_eq!(order, drawn);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_of_changed_scenes() {
+        let set = set();
+        let mut config = config(&set);
+        config.data.crop = [5, 4];
+        let trainer = SegmentationTrainer::new(&config, &set, &Device::flex()).unwrap();
+        let batch = trainer.batch(&[3, 1], &mut random(7)).unwrap();
+        let mut random = random(7);
+        let pieces = [3, 1].map(|i| config.augment.apply(&set.train.load(i).unwrap(), [5, 4], &mut random));
+        assert_eq!(batch.masks, pieces.iter().flat_map(|piece| piece.mask.clone()).collect::<Vec<_>>());
+        let images: Vec<f32> = batch.images(&Device::flex()).into_data().iter().collect();
+        let expected = pieces.iter().flat_map(|piece| piece.image.iter().map(|&v| config.data.normalisation.apply(v)));
+        assert_eq!(images, expected.collect::<Vec<_>>());
+    }
+
+    /// Of the pixels that count all are of one class: soon all of them are right.
+    #[test]
+    fn ignored_pixels_count_in_no_accuracy() {
+        let (set, device) = (set(), Device::flex());
+        let mut config = config(&set);
+        (config.epochs, config.model.layer) = (3, crate::models::LayerKind::Conv);
+        config.loss = Loss { dice: 0.0, ..Loss::default() };
+        let directory = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(&directory.path().join("run"), &config).unwrap();
+        let summary = SegmentationTrainer::new(&config, &set, &device).unwrap().run(&run, &mut Silent).unwrap();
+        let last = read_metrics(&run).unwrap().pop().unwrap();
+        assert!(last.train_accuracy > 0.9 && last.train_accuracy <= 1.0, "{last:?}");
+        assert_eq!((last.val_accuracy, last.val_miou, summary.test_miou), (1.0, Some(1.0), 1.0));
+    }
+
+    #[test]
+    fn scenes_that_do_not_fit_are_refused() {
+        let set = set();
+        let refused = |change: fn(&mut SegmentationConfig)| {
+            let mut config = config(&set);
+            change(&mut config);
+            SegmentationTrainer::new(&config, &set, &Device::flex()).map(drop).unwrap_err()
+        };
+        let error = refused(|config| config.data.normalisation.mean += 0.1);
+        assert!(matches!(error, TrainingError::OtherImages { .. }), "{error}");
+        let error = refused(|config| config.model.channels = 1);
+        assert!(matches!(error, TrainingError::Mismatch { model_channels: 1, channels: 3, .. }), "{error}");
+        let error = refused(|config| config.loss.class_weights = vec![1.0]);
+        assert!(matches!(error, TrainingError::Loss(_)), "{error}");
+        let grey = SegmentationSet { channels: 1, ..set.clone() };
+        assert!(check_scenes(&config(&set), &grey).is_ok(), "grey scenes are repeated");
+    }
+}

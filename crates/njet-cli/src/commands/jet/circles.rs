@@ -66,6 +66,22 @@ mod tests {
         }
     }
 
+    /// Each pixel of a small image becomes a square, and a circle goes round the middle of it; the strongest lies above.
+    #[test]
+    fn circles_go_round_the_middle_of_enlarged_pixels() {
+        let blob = |polarity| Blob { x: 1.0, y: 1.0, sigma: 0.5, polarity, contrast: 1.0 };
+        let (pixels, width) = picture(&[100; 16], [4, 4], &[blob(Polarity::Dark), blob(Polarity::Bright)]);
+        assert_eq!(width, 512);
+        let blue: Vec<[usize; 2]> =
+            (0..512 * 512).filter(|i| pixels[3 * i..][..3] == [30, 110, 255]).map(|i| [i / 512, i % 512]).collect();
+        assert!(!pixels.chunks_exact(3).any(|pixel| pixel == [230, 30, 30]), "the weaker one is hidden");
+        for axis in [0, 1] {
+            let (least, most) = (blue.iter().map(|p| p[axis]).min(), blue.iter().map(|p| p[axis]).max());
+            // The second pixel of four is from 128 to 255.
+            assert_eq!(least.zip(most).map(|(least, most)| least + most), Some(128 + 255));
+        }
+    }
+
     #[test]
     fn small_images_are_enlarged_and_circles_beyond_the_border_cut() {
         let blob = Blob { x: 0.0, y: 1.0, sigma: 50.0, polarity: Polarity::Dark, contrast: 1.0 };

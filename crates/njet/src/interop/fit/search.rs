@@ -201,3 +201,26 @@ pub(super) fn condensed(filters: &[&[f64]]) -> Option<Vec<Vec<f64>>> {
     }
     Some(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::condensed;
+
+    /// Σ f fᵀ stays as it is, down to directions that have little of it.
+    #[test]
+    fn condensed_filters_have_the_same_scatter() {
+        let weight = |filter: usize, tap: usize| {
+            let noise = ((filter * 7919 + tap * 104_729) % 1009) as f64 / 504.5 - 1.0;
+            noise * 10f64.powi(-(tap as i32) / 2)
+        };
+        let filters: Vec<Vec<f64>> = (0..30).map(|filter| (0..9).map(|tap| weight(filter, tap)).collect()).collect();
+        let scatter = |rows: &[Vec<f64>], i: usize, j: usize| rows.iter().map(|row| row[i] * row[j]).sum::<f64>();
+        let rows = condensed(&filters.iter().map(Vec::as_slice).collect::<Vec<_>>()).expect("more filters than taps");
+        assert!(rows.len() <= 9, "{}", rows.len());
+        for (i, j) in (0..9).flat_map(|i| (0..9).map(move |j| (i, j))) {
+            let (before, after) = (scatter(&filters, i, j), scatter(&rows, i, j));
+            assert!((before - after).abs() < 1e-13 * scatter(&filters, 0, 0), "{i} {j}: {after} instead of {before}");
+        }
+        assert!(condensed(&[filters[0].as_slice()]).is_none());
+    }
+}

@@ -179,6 +179,21 @@ mod tests {
         Random::for_stream(9, Stream::Augment, index)
     }
 
+    /// What is drawn, in this order, whatever is switched on.
+    struct Draws {
+        turns: usize,
+        octave: f64,
+        jitter: [f32; 3],
+    }
+
+    fn draws(index: u64) -> Draws {
+        let mut random = rng(index);
+        let (_flip, turns) = (random.below(2), random.below(4));
+        let octave = 2.0 * f64::from(random.uniform()) - 1.0;
+        let _places = [random.uniform(), random.uniform()];
+        Draws { turns, octave, jitter: [(); 3].map(|()| 2.0 * random.uniform() - 1.0) }
+    }
+
     /// A scene whose image and mask are one pattern: at every pixel the image is 20 times the class.
     fn alike(height: usize, width: usize, class: impl Fn(usize, usize) -> u8) -> Scene {
         let mask: Vec<u8> =
@@ -247,8 +262,10 @@ mod tests {
         let scene = alike(2, 3, |y, x| (3 * y + x) as u8);
         let augment = JointAugment { quarter_turns: true, ..JointAugment::NONE };
         let turned: Vec<Vec<u8>> = (0..40).map(|i| augment.apply(&scene, [3, 2], &mut rng(i)).mask).collect();
-        for (expected, name) in [(vec![2, 5, 1, 4, 0, 3], "anticlockwise"), (vec![3, 0, 4, 1, 5, 2], "clockwise")] {
-            assert!(turned.contains(&expected), "{name}");
+        let quarters = [(1, vec![2, 5, 1, 4, 0, 3], "anticlockwise"), (3, vec![3, 0, 4, 1, 5, 2], "clockwise")];
+        for (turns, expected, name) in quarters {
+            let drawn: Vec<usize> = (0..40).filter(|&i| draws(i as u64).turns == turns).collect();
+            assert!(!drawn.is_empty() && drawn.iter().all(|&i| turned[i] == expected), "{name}");
         }
     }
 
@@ -290,8 +307,10 @@ mod tests {
             if crop.iter().all(|&n| n >= 2 * height.max(width)) {
                 prop_assert!((25..=26 * 26).contains(&square), "{square}");
             }
+            // Of a square that is nearly all outside, the middle is its outline.
             if let Some([y, x]) = centre(&piece, 12) {
-                prop_assert!(bright(y.round() as usize * crop[1] + x.round() as usize), "bright in the middle");
+                let middle = y.round() as usize * crop[1] + x.round() as usize;
+                prop_assert!(outline(middle) || bright(middle), "bright in the middle");
             }
         }
     }
@@ -306,6 +325,10 @@ mod tests {
             .collect();
         let (least, most) = sides.iter().fold((f64::MAX, 0f64), |(a, b), &side| (a.min(side), b.max(side)));
         assert!((20.0..22.0).contains(&least) && (78.0..=80.0).contains(&most), "{least} {most}");
+        // Uniform in the logarithm.
+        for (index, side) in (0..).zip(&sides) {
+            assert_eq!(*side, (40.0 * draws(index).octave.exp2()).round(), "{index}");
+        }
         let doubled = sides.iter().filter(|&&side| side >= 40.0).count();
         // half of them, five standard deviations are 43
         assert!((107..=193).contains(&doubled), "{doubled}");
@@ -358,6 +381,32 @@ mod tests {
         for index in 0..20 {
             let piece = augment.apply(&grey, [1, 2], &mut rng(index));
             assert!(piece.image.iter().all(|&v| v == piece.image[0]), "{:?}", piece.image);
+        }
+    }
+
+    /// The formulas, written out: grey of BT.601, saturation about it, contrast about the middle, brightness.
+    #[test]
+    fn colour_follows_the_draws() {
+        let (rgb, grey) = ([[50.0, 100.0, 150.0], [200.0, 30.0, 90.0]], [20.0, 240.0]);
+        let augment = JointAugment { colour: 0.3, ..JointAugment::NONE };
+        for index in 0..30 {
+            let [contrast, brightness, saturation] = draws(index).jitter.map(|jitter| f64::from(0.3 * jitter));
+            let level = |v: f64| (v - 127.5) * (1.0 + contrast) + 127.5 + 127.5 * brightness;
+            let check = |got: u8, expected: f64| {
+                assert!((f64::from(got) - expected.clamp(0.0, 255.0)).abs() < 0.5 + 1e-3, "{index}: {got}, {expected}");
+            };
+            let image = (0..3).flat_map(|channel| rgb.map(|pixel| pixel[channel] as u8)).collect();
+            let scene = Scene { image, mask: vec![1, 2], channels: 3, height: 1, width: 2 };
+            let piece = augment.apply(&scene, [1, 2], &mut rng(index));
+            for (x, pixel) in rgb.iter().enumerate() {
+                let luminance = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+                for (channel, v) in pixel.iter().enumerate() {
+                    check(piece.image[2 * channel + x], level(luminance + (v - luminance) * (1.0 + saturation)));
+                }
+            }
+            let scene = Scene { image: grey.map(|v| v as u8).to_vec(), channels: 1, ..scene };
+            let piece = augment.apply(&scene, [1, 2], &mut rng(index));
+            (0..2).for_each(|x| check(piece.image[x], level(grey[x])));
         }
     }
 

@@ -198,6 +198,22 @@ mod tests {
     }
 
     #[test]
+    fn the_score_is_low_where_one_part_is() {
+        // Two of four predicted boundary pixels are near, and both that there are.
+        let (truth, prediction) = ([0, 0, 1, 0, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1, 0, 1, 0]);
+        let mut score = BoundaryF1::new(2, 0.0);
+        score.add(&prediction, &truth, [1, 9]);
+        assert_eq!(score.classes[1], Counts { predicted: 3, right: 1, known: 1, found: 1 });
+        assert_eq!(score.f1()[1], Some(0.5));
+    }
+
+    #[test]
+    #[should_panic(expected = "a tolerance of NaN pixels")]
+    fn a_tolerance_that_is_no_number() {
+        BoundaryF1::new(2, f64::NAN);
+    }
+
+    #[test]
     fn without_a_boundary_there_is_no_score() {
         let mut score = BoundaryF1::new(3, 2.0);
         score.add(&[1; 6], &[1; 6], [2, 3]);

@@ -146,7 +146,7 @@ mod tests {
             let mut confusion = Confusion::new(5);
             confusion.add(&prediction, &truth);
             let known: Vec<_> = pixels.iter().filter(|(_, truth)| *truth != 255).collect();
-            let mut ious = Vec::new();
+            let (mut ious, mut dices) = (Vec::new(), Vec::new());
             for class in 0..5u8 {
                 let both = known.iter().filter(|(p, t)| *p == class && *t == class).count() as f64;
                 let either = known.iter().filter(|(p, t)| *p == class || *t == class).count() as f64;
@@ -158,9 +158,10 @@ mod tests {
                 let i = usize::from(class);
                 prop_assert_eq!(confusion.iou()[i].zip(confusion.dice()[i]), expected);
                 ious.extend(expected.map(|(iou, _)| iou));
+                dices.extend(expected.map(|(_, dice)| dice));
             }
-            let mean = ious.iter().sum::<f64>() / ious.len() as f64;
-            prop_assert_eq!(confusion.miou(), (!ious.is_empty()).then_some(mean));
+            let mean = |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+            prop_assert_eq!((confusion.miou(), confusion.mean_dice()), (mean(&ious), mean(&dices)));
             let right = known.iter().filter(|(p, t)| p == t).count() as f64;
             prop_assert_eq!(confusion.pixel_accuracy(), (!known.is_empty()).then(|| right / known.len() as f64));
 

@@ -171,6 +171,7 @@ mod tests {
         let mut prediction = scene.mask.clone();
         prediction[3 * 12 + 4] = 1; // next to the large one, two rows and more from the small one
         assert_eq!(ious(&prediction, &scene, &objects), [1.0, 16.0 / 17.0]);
+        prediction[2 * 12 + 7] = 1; // two rows from the large one: its margin is one
         prediction[11 * 12 + 11] = 1; // far from both
         assert_eq!(ious(&prediction, &scene, &objects), [1.0, 16.0 / 17.0]);
         prediction[5 * 12 + 5] = 0; // a hole

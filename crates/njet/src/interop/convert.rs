@@ -161,7 +161,6 @@ pub fn convert(model: &Classifier, config: &ModelConfig, settings: &ConvertConfi
         let shape = layer.alpha.dims();
         let alpha: Vec<f32> = alpha.into_iter().map(|a| a as f32).collect();
         layer.alpha = Param::from_tensor(Tensor::from_data(TensorData::new(alpha, shape), &Device::flex()));
-        layer.bounds = converted.bounds;
         let parameters: Vec<f32> = sigma.iter().map(|&sigma| converted.bounds.parameter(sigma) as f32).collect();
         layer.log2_sigma = Param::from_tensor(Tensor::from_floats(parameters.as_slice(), &Device::flex()));
         block.convolution = Convolution::Njet(layer);

@@ -274,7 +274,6 @@ impl Source<'_> {
                 }
                 if self.values(module, "scales", &[1]).is_some() {
                     let parameters = module.sigmas().into_iter().map(|sigma| bounds.parameter(sigma) as f32).collect();
-                    layer.bounds = *bounds;
                     layer.log2_sigma = Param::from_tensor(tensor(parameters, [1]));
                 }
                 outputs

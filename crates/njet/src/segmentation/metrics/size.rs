@@ -196,6 +196,21 @@ mod tests {
         assert_eq!(found([1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0]), [0.5, 0.0]);
     }
 
+    /// The margin is a quarter of the longer side, here two pixels.
+    #[test]
+    fn the_longer_side_decides_what_is_near() {
+        let mask = [vec![1; 8], vec![0; 4]].concat();
+        let scene = Scene { image: vec![0; 12], mask, channels: 1, height: 1, width: 12 };
+        let objects = Objects::of_mask(&scene, Some(0));
+        for (beside, expected) in [(8, 8.0 / 9.0), (9, 8.0 / 9.0), (10, 1.0)] {
+            let mut prediction = scene.mask.clone();
+            prediction[beside] = 1;
+            let mut sizes = SizeIou::new();
+            sizes.add(&prediction, &scene.mask, &objects, [1, 12]);
+            assert_eq!(sizes.mean(), Some(expected), "{beside}");
+        }
+    }
+
     #[test]
     fn ranges_take_each_object_once() {
         let object = |size, iou| ObjectIou { class: 1, size, pixels: 9, iou };

@@ -39,14 +39,12 @@ impl NJetConv2d {
         if factor == 1.0 {
             return x;
         }
-        let m = super::stride::outputs(n, factor);
+        let neighbours = neighbours(n, factor);
+        let m = neighbours.len();
         let on = (&x.device(), x.dtype());
         // The weights of the two neighbours of each position, and how they move with the factor.
         let (mut weights, mut moves) = (vec![0.0; m * n], vec![0.0; m * n]);
-        for p in 0..m {
-            let position = njet_kernels::centred_position(p, n, m, factor).clamp(0.0, (n - 1) as f64);
-            let before = (position.floor() as usize).min(n.saturating_sub(2));
-            let part = position - before as f64;
+        for (p, (before, part)) in neighbours.into_iter().enumerate() {
             let by_factor = p as f64 - 0.5 * (m as f64 - 1.0);
             weights[p * n + before] += 1.0 - part;
             moves[p * n + before] -= by_factor;
@@ -67,4 +65,16 @@ impl NJetConv2d {
         let zero = (s.clone() - s.detach()).select(0, place).mul_scalar(slope).reshape([1, 1, 1, 1]);
         sampled + apply(x.detach(), moves) * zero.cast(on.1)
     }
+}
+
+/// For each output of those `factor` pixels apart about the centre of `n` pixels: the pixel before it, and how far behind
+/// that it stands, 0 … 1.
+pub(crate) fn neighbours(n: usize, factor: f64) -> Vec<(usize, f64)> {
+    let m = super::stride::outputs(n, factor);
+    let neighbour = |p| {
+        let position = njet_kernels::centred_position(p, n, m, factor).clamp(0.0, (n - 1) as f64);
+        let before = (position.floor() as usize).min(n.saturating_sub(2));
+        (before, position - before as f64)
+    };
+    (0..m).map(neighbour).collect()
 }

@@ -1,0 +1,275 @@
+//! Layers whose outputs stand at real distances, on images of one size: a matrix for each axis and a 1×1 product.
+
+use super::kernels::by_basis;
+use crate::interop::graph::{Array, Convolve, Graph, Operation, Value, Zeros};
+use crate::layer::{Call, Settings, nearest_pixels};
+use njet_basis::JetIndex;
+use njet_kernels::Sharing;
+
+/// Which pixels of an image of `size` a published stride keeps along y and x, where it keeps not all. Of an image whose size
+/// is not known none are named.
+pub(super) fn nearest(settings: &Settings, size: Option<[usize; 2]>) -> Option<[Vec<usize>; 2]> {
+    let factor = |axis| settings.smallest(axis).and_then(|sigma| settings.stride.nearest_factor(sigma)).unwrap_or(1.0);
+    let factors = [factor(0), factor(1)];
+    if factors == [1.0, 1.0] {
+        return None;
+    }
+    Some([0, 1].map(|axis| size.map_or_else(Vec::new, |size| nearest_pixels(size[axis], factors[axis]))))
+}
+
+/// Adds the choice of pixels along y and x; and the size that is left.
+pub(super) fn pick(graph: &mut Graph, name: &str, pixels: [Vec<usize>; 2], x: Value) -> (Value, Option<[usize; 2]>) {
+    let size = [pixels[0].len(), pixels[1].len()];
+    let x = pixels.into_iter().enumerate().fold(x, |x, (axis, pixels)| {
+        let name = format!("{name}.nearest.{}", ["y", "x"][axis]);
+        graph.push(name, Operation::Pick { axis: 2 + axis, pixels }, &[x])
+    });
+    (x, Some(size))
+}
+
+/// Adds a layer; `alpha` is `[channels_out, channels_in / groups, B]`.
+///
+/// Filters first:
+///
+/// ```text
+/// x · [X_0ᵀ … X_Nᵀ], cut into N + 1 parts;  part j by [Y_0; … Y_(N−j)];  all B responses as channels, times α
+/// ```
+///
+/// Mixing first, where that is cheaper or the outputs have filters of their own:
+///
+/// ```text
+/// x times α: planes P_(j,i);  [Y_0 … Y_(N−j)] · [P_(j,0); … P_(j,N−j)] for each j;  these side by side · [X_0ᵀ; … X_Nᵀ]
+/// ```
+pub(super) fn lower(
+    graph: &mut Graph,
+    name: &str,
+    call: &Call,
+    alpha: &[f64],
+    bias: Option<Vec<f32>>,
+    x: Value,
+) -> Value {
+    let layer = Layer::new(call, alpha);
+    if layer.mixes_first() {
+        layer.mix_then_filter(graph, name, bias, x)
+    } else {
+        layer.filter_then_mix(graph, name, bias, x)
+    }
+}
+
+struct Layer<'a> {
+    alpha: &'a [f64],
+    call: &'a Call,
+    /// Along y and x.
+    inputs: [usize; 2],
+    outputs: [usize; 2],
+    order: usize,
+    basis: usize,
+    channels_in: usize,
+    channels_out: usize,
+    group_in: usize,
+}
+
+impl<'a> Layer<'a> {
+    fn new(call: &'a Call, alpha: &'a [f64]) -> Self {
+        let geometry = &call.geometry;
+        Self {
+            alpha,
+            call,
+            inputs: call.size,
+            outputs: [geometry.y().output(), geometry.x().output()],
+            order: geometry.order(),
+            basis: geometry.basis(),
+            channels_in: geometry.channels_in(),
+            channels_out: geometry.channels_out(),
+            group_in: alpha.len() / (geometry.channels_out() * geometry.basis()),
+        }
+    }
+
+    fn groups(&self) -> usize {
+        self.channels_in / self.group_in
+    }
+
+    /// By multiply-adds, where the filters allow both.
+    fn mixes_first(&self) -> bool {
+        let depthwise = self.group_in == 1 && self.channels_in == self.channels_out;
+        match self.call.geometry.sharing() {
+            Sharing::Output => !depthwise,
+            Sharing::Input => false,
+            Sharing::Layer | Sharing::Group => {
+                let [[h, w], [oh, ow]] = [self.inputs, self.outputs].map(|size| size.map(|n| n as f64));
+                let (inputs, outputs) = (self.channels_in as f64, self.channels_out as f64);
+                let (orders, basis) = ((self.order + 1) as f64, self.basis as f64);
+                let mixing = basis * outputs * self.group_in as f64;
+                let first = inputs * (orders * h * w * ow + basis * oh * h * ow) + mixing * oh * ow;
+                let last = mixing * h * w + outputs * (basis * oh * h * w + orders * oh * w * ow);
+                last < first
+            }
+        }
+    }
+
+    /// The filters of an order along an axis, `[outputs, inputs]` of the image itself, for a set.
+    fn matrix(&self, axis: usize, set: usize, order: usize) -> Vec<f64> {
+        let geometry = &self.call.geometry;
+        let grid = if axis == 0 { geometry.y() } else { geometry.x() };
+        let (side, n) = (grid.taps(), self.inputs[axis]);
+        let mut matrix = vec![0.0; grid.output() * n];
+        let taps = &self.call.taps.values[axis][(set * (self.order + 1) + order) * grid.output() * side..];
+        for (o, (nearest, _)) in grid.positions().enumerate() {
+            for (t, tap) in taps[o * side..][..side].iter().enumerate() {
+                // A place in the image with its border; there the border is folded into the matrix.
+                let place = nearest - (side / 2) as isize + t as isize;
+                if place < 0 || place >= grid.input() as isize {
+                    continue;
+                }
+                let pixel = match self.call.border {
+                    Some((border, margins)) => border.pixel(place - margins[axis].0 as isize, n),
+                    None => place as usize,
+                };
+                matrix[o * n + pixel] += tap;
+            }
+        }
+        matrix
+    }
+
+    /// Sets of filters that the matrices are made for, one for all channels or one for each.
+    fn sets(&self, channels: usize, of: impl Fn(usize) -> usize) -> Vec<usize> {
+        if self.call.geometry.sets() == 1 { vec![0] } else { (0..channels).map(of).collect() }
+    }
+
+    /// `[sets, Σ outputs, inputs]`: the matrices of these orders one below the other.
+    fn below(&self, axis: usize, sets: &[usize], orders: usize) -> Array {
+        let rows = orders * self.outputs[axis];
+        let values = sets.iter().flat_map(|&set| (0..orders).flat_map(move |n| self.matrix(axis, set, n)));
+        Array::new([sets.len(), rows, self.inputs[axis]], values.map(|v| v as f32).collect())
+    }
+
+    fn filter_then_mix(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
+        let sets = self.sets(self.channels_in, |c| self.call.geometry.set_of_input(c));
+        let ([oh, ow], orders) = (self.outputs, self.order + 1);
+        let all = transposed(self.below(1, &sets, orders));
+        let all = graph.push(format!("{name}.along_x"), Operation::Right(all), &[x]);
+        let responses: Vec<Value> = (0..orders)
+            .map(|j| {
+                let part = Operation::Part { axis: 3, range: j * ow..(j + 1) * ow };
+                let part = graph.push(format!("{name}.order{j}"), part, &[all]);
+                let matrix = self.below(0, &sets, orders - j);
+                graph.push(format!("{name}.along_y{j}"), Operation::Left(matrix), &[part])
+            })
+            .collect();
+        let joined = join(graph, format!("{name}.responses"), 2, &responses);
+        let planes = Operation::Reshape([self.channels_in * self.basis, oh, ow]);
+        let planes = graph.push(format!("{name}.planes"), planes, &[joined]);
+        // The responses came by falling priority of x; the coefficients follow.
+        let places = places(self.order);
+        let by_basis = self.alpha.chunks_exact(self.basis);
+        let weight = by_basis.flat_map(|alpha| places.iter().map(|&b| alpha[b] as f32)).collect();
+        let mix = Convolve {
+            weight: Array::new([self.channels_out, self.group_in * self.basis, 1, 1], weight),
+            bias,
+            stride: [1, 1],
+            zeros: Zeros::Explicit([(0, 0); 2]),
+            groups: self.groups(),
+        };
+        graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[planes])
+    }
+
+    fn mix_then_filter(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
+        let sets = self.sets(self.channels_out, |o| self.call.geometry.set_of_output(o));
+        let ([h, w], orders) = (self.inputs, self.order + 1);
+        let places = places(self.order);
+        let rows: Vec<f64> = by_basis(self.alpha, self.group_in, self.basis).collect();
+        let rows: Vec<&[f64]> = rows.chunks_exact(self.group_in).collect();
+        let weight = (0..self.channels_out).flat_map(|o| places.iter().map(move |b| o * self.basis + b));
+        let weight = weight.flat_map(|row| rows[row].iter().map(|&alpha| alpha as f32)).collect();
+        let mix = Convolve {
+            weight: Array::new([self.channels_out * self.basis, self.group_in, 1, 1], weight),
+            bias: None,
+            stride: [1, 1],
+            zeros: Zeros::Explicit([(0, 0); 2]),
+            groups: self.groups(),
+        };
+        let planes = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
+        let stacked = Operation::Reshape([self.channels_out, self.basis * h, w]);
+        let stacked = graph.push(format!("{name}.planes"), stacked, &[planes]);
+        let mut from = 0;
+        let fields: Vec<Value> = (0..orders)
+            .map(|j| {
+                let range = from..from + (orders - j) * h;
+                from = range.end;
+                let part = Operation::Part { axis: 2, range };
+                let part = graph.push(format!("{name}.order{j}"), part, &[stacked]);
+                // Side by side: what is multiplied is one below the other, and the product is the sum.
+                let beside = self.beside(&sets, orders - j);
+                graph.push(format!("{name}.along_y{j}"), Operation::Left(beside), &[part])
+            })
+            .collect();
+        let fields = join(graph, format!("{name}.fields"), 3, &fields);
+        let below = self.below_transposed(&sets, orders);
+        let y = graph.push(format!("{name}.along_x"), Operation::Right(below), &[fields]);
+        match bias {
+            None => y,
+            Some(bias) => {
+                // A depthwise 1×1 with weights of 1: no other plain operation adds to channels.
+                let channels = self.channels_out;
+                let add = Convolve {
+                    weight: Array::new([channels, 1, 1, 1], vec![1.0; channels]),
+                    bias: Some(bias),
+                    stride: [1, 1],
+                    zeros: Zeros::Explicit([(0, 0); 2]),
+                    groups: channels,
+                };
+                graph.push(format!("{name}.offset"), Operation::Convolve(add), &[y])
+            }
+        }
+    }
+
+    /// `[sets, outputs, orders · inputs]` along y.
+    fn beside(&self, sets: &[usize], orders: usize) -> Array {
+        let (rows, columns) = (self.outputs[0], self.inputs[0]);
+        let mut values = Vec::with_capacity(sets.len() * rows * orders * columns);
+        for &set in sets {
+            let matrices: Vec<Vec<f64>> = (0..orders).map(|n| self.matrix(0, set, n)).collect();
+            for row in 0..rows {
+                values.extend(matrices.iter().flat_map(|m| m[row * columns..][..columns].iter().map(|&v| v as f32)));
+            }
+        }
+        Array::new([sets.len(), rows, orders * columns], values)
+    }
+
+    /// `[sets, orders · inputs, outputs]` along x: each matrix transposed, one below the other.
+    fn below_transposed(&self, sets: &[usize], orders: usize) -> Array {
+        let (outputs, inputs) = (self.outputs[1], self.inputs[1]);
+        let mut values = Vec::with_capacity(sets.len() * orders * inputs * outputs);
+        for &set in sets {
+            for n in 0..orders {
+                let matrix = self.matrix(1, set, n);
+                for i in 0..inputs {
+                    values.extend((0..outputs).map(|o| matrix[o * inputs + i] as f32));
+                }
+            }
+        }
+        Array::new([sets.len(), orders * inputs, outputs], values)
+    }
+}
+
+/// Of several values; one is itself.
+fn join(graph: &mut Graph, name: String, axis: usize, values: &[Value]) -> Value {
+    match values {
+        [one] => *one,
+        _ => graph.push(name, Operation::Join { axis }, values),
+    }
+}
+
+/// The basis functions by falling priority of x: where each stands in the jet.
+fn places(order: usize) -> Vec<usize> {
+    (0..=order).flat_map(|j| (0..=order - j).map(move |i| JetIndex { y: i, x: j }.position())).collect()
+}
+
+/// `[sets, rows, columns]` to `[sets, columns, rows]`.
+fn transposed(array: Array) -> Array {
+    let [sets, rows, columns] = array.shape[..] else { unreachable!("three axes") };
+    let planes = array.values.chunks_exact(rows * columns);
+    let values =
+        planes.flat_map(|p| (0..columns).flat_map(move |c| (0..rows).map(move |r| p[r * columns + c]))).collect();
+    Array::new([sets, columns, rows], values)
+}

@@ -35,6 +35,8 @@ enum Command {
     Predict(commands::predict::Predict),
     /// Make a run for images of another resolution: every sigma times a factor
     Transfer(commands::transfer::Transfer),
+    /// Write a run's model as plain convolutions: ONNX, or weights for PyTorch
+    Export(commands::export::Export),
     /// Make a run of a PyTorch checkpoint of an N-jet network
     Import(commands::import::Import),
     /// Make a network of plain convolutions into one of N-jet layers
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
         Command::Report(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Transfer(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Convert(command) => command.run(),
         Command::Fit(command) => command.run(),

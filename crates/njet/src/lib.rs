@@ -45,11 +45,13 @@ pub use layer::{
 };
 pub use njet_basis::Discretisation;
 
-/// The examples of the pages about Burn and PyTorch, compiled and run.
+/// The examples of the pages about Burn, export and PyTorch, compiled and run.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../../docs/burn.md")]
     struct Burn;
+    #[doc = include_str!("../../../docs/export.md")]
+    struct Export;
     #[doc = include_str!("../../../docs/pytorch.md")]
     struct Pytorch;
 }

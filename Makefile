@@ -8,21 +8,25 @@ export PROPTEST_RNG_SEED ?= 2021
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help check fmt lint test fuzz examples doc golden data
+.PHONY: help check fmt lint test onnx-engine fuzz examples doc golden data
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-check: fmt lint test examples doc ## all of the next five: what CI runs
+check: fmt lint test examples doc ## fmt, lint, test, examples and doc: what CI runs
 
 fmt: ## check the formatting (`cargo fmt --all` puts it right)
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path tools/onnx-engine/Cargo.toml
 
 lint: ## clippy on every target, warnings are errors
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 
-test: ## all tests and documentation examples
+test: onnx-engine ## all tests and documentation examples
 	cargo test --release --workspace --locked
+
+onnx-engine: ## build what the tests run ONNX files in (they skip that part without it)
+	cargo build --release --locked --manifest-path tools/onnx-engine/Cargo.toml --target-dir target/onnx-engine
 
 fuzz: ## the tests of random shapes, with other shapes each time (RUNS times, 20 unless said)
 	for run in $$(seq $(or $(RUNS),20)); do \

@@ -173,10 +173,13 @@ fn layers_in_another_engine() {
         let [height, width] = size.unwrap_or([12, 13]);
         let channels = graph.channels;
         let x = tensor(99, [2, channels, height, width]);
-        let found = engine::run(&onnx::encode(&graph, &[]), &values(x.clone()), [2, channels, height, width]);
-        let found = found.unwrap_or_else(|error| panic!("case {number}: {error}"));
-        let apart = apart(&found, &values(layer.forward(x)));
-        assert!(apart < SAME, "case {number}: {apart}");
+        let expected = values(layer.forward(x.clone()));
+        let in_burn = apart(&values(PlainNetwork::new(&graph, &device()).forward(x.clone())), &expected);
+        assert!(in_burn < SAME, "case {number}: {in_burn} in Burn");
+        if let Some(found) = engine::run(&onnx::encode(&graph, &[]), &values(x), [2, channels, height, width]) {
+            let elsewhere = apart(&found.unwrap_or_else(|error| panic!("case {number}: {error}")), &expected);
+            assert!(elsewhere < SAME, "case {number}: {elsewhere} in the other engine");
+        }
     }
 }
 
@@ -273,10 +276,11 @@ fn check(config: &ModelConfig, baking: &Baking, size: [usize; 2]) {
     let expected = values(model.forward(x.clone()));
     let in_burn = apart(&values(PlainNetwork::new(&graph, &device()).forward(x.clone())), &expected);
     assert!(in_burn < SAME, "{what}: {in_burn} in Burn");
-    let found = engine::run(&onnx::encode(&graph, &[]), &values(x), shape);
-    let elsewhere = apart(&found.unwrap_or_else(|error| panic!("{what}: {error}")), &expected);
-    assert!(elsewhere < SAME, "{what}: {elsewhere} in the other engine");
-    println!("{what}: {in_burn:.1e} in Burn, {elsewhere:.1e} in the other engine");
+    if let Some(found) = engine::run(&onnx::encode(&graph, &[]), &values(x), shape) {
+        let elsewhere = apart(&found.unwrap_or_else(|error| panic!("{what}: {error}")), &expected);
+        assert!(elsewhere < SAME, "{what}: {elsewhere} in the other engine");
+        println!("{what}: {in_burn:.1e} in Burn, {elsewhere:.1e} in the other engine");
+    }
 }
 
 /// Windows of 3×3: larger ones are the business of the tests of layers, and the large networks would take long.
@@ -350,8 +354,9 @@ fn shortcuts_of_any_size() {
         let x = tensor(4, [1, 3, size[0], size[1]]);
         let expected = values(model.forward(x.clone()));
         assert!(apart(&values(network.forward(x.clone())), &expected) < SAME, "{size:?}");
-        let found = engine::run(&file, &values(x), [1, 3, size[0], size[1]]).unwrap();
-        assert!(apart(&found, &expected) < SAME, "{size:?}");
+        if let Some(found) = engine::run(&file, &values(x), [1, 3, size[0], size[1]]) {
+            assert!(apart(&found.unwrap(), &expected) < SAME, "{size:?}");
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! them likewise on standard output.
 
 use rten::Model;
-use rten_tensor::prelude::*;
 use rten_tensor::Tensor;
+use rten_tensor::prelude::*;
 use std::error::Error;
 use std::io::{Read, Write};
 

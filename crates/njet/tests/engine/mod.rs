@@ -1,33 +1,38 @@
-//! ONNX files in an engine that is not ours: `tools/onnx-engine`, which is built on first use.
+//! ONNX files in an engine that is not ours: the program of `tools/onnx-engine`, which `make onnx-engine` builds.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The program. It has a workspace of its own, so cargo builds it here.
-fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/onnx-engine/Cargo.toml");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("onnx-engine");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--quiet", "--manifest-path"])
-            .arg(&manifest)
-            .arg("--target-dir")
-            .arg(&target)
-            .output()
-            .expect("cargo starts");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        target.join("release").join("onnx-engine").with_extension(std::env::consts::EXE_EXTENSION)
-    })
+/// The program: where `NJET_ONNX_ENGINE` says, else where `make onnx-engine` puts it. `None`: it is not built, and that was
+/// said.
+fn program() -> Option<&'static Path> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || {
+        if let Some(named) = std::env::var_os("NJET_ONNX_ENGINE") {
+            let named = PathBuf::from(named);
+            assert!(named.is_file(), "NJET_ONNX_ENGINE names no file: {}", named.display());
+            return Some(named);
+        }
+        let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/onnx-engine/release/onnx-engine");
+        let built = built.with_extension(std::env::consts::EXE_EXTENSION);
+        if !built.is_file() {
+            println!("SKIPPED: ONNX files in another engine: not built; `make onnx-engine` does it");
+            return None;
+        }
+        Some(built)
+    };
+    PROGRAM.get_or_init(find).as_deref()
 }
 
-/// What the model of a file makes of images `[batch, channels, height, width]`, or what the engine said.
-pub fn run(onnx: &[u8], images: &[f32], shape: [usize; 4]) -> Result<Vec<f32>, String> {
+/// What the model of a file makes of images `[batch, channels, height, width]`, or what the engine said; `None` where there
+/// is no engine.
+pub fn run(onnx: &[u8], images: &[f32], shape: [usize; 4]) -> Option<Result<Vec<f32>, String>> {
+    let program = program()?;
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(onnx).expect("written");
-    let mut engine = Command::new(program())
+    let mut engine = Command::new(program)
         .arg(file.path())
         .args(shape.map(|length| length.to_string()))
         .stdin(Stdio::piped())
@@ -42,7 +47,7 @@ pub fn run(onnx: &[u8], images: &[f32], shape: [usize; 4]) -> Result<Vec<f32>, S
     drop(stdin);
     let output = engine.wait_with_output().expect("the engine ends");
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        return Some(Err(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
-    Ok(output.stdout.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+    Some(Ok(output.stdout.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()))
 }

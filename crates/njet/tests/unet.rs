@@ -51,6 +51,17 @@ fn the_output_has_the_size_of_the_input() {
     }
 }
 
+/// A step up has zeros beyond its border whatever the step down has: it ends where the image does.
+#[test]
+fn images_are_continued_on_the_way_down_alone() {
+    let device = Device::flex();
+    for padding_mode in [PaddingMode::Replicate, PaddingMode::Reflect, PaddingMode::Circular] {
+        let njet = LayerSettings { padding_mode, ..LayerSettings::default() };
+        let model = drawn(&UNetConfig { njet, ..forms()[0].clone() }, &device).valid();
+        assert_eq!(model.forward(ripples([1, 2, 9, 14], &device)).dims(), [1, 4, 9, 14], "{padding_mode:?}");
+    }
+}
+
 /// What is added to make the size even must not change an answer: a column of zeros that is there already is seen alike.
 #[test]
 fn an_odd_image_is_seen_as_one_with_zeros_at_its_end() {

@@ -218,13 +218,15 @@ impl Settings {
 
     /// The call of the transposed layer: from `input` `[batch, channels, height, width]` to `channels_out` channels of
     /// `size`. These are the settings of the convolution whose adjoint it is; the taps are those of the convolution times
-    /// the distance between its outputs along each axis, so that a constant stays about what it is.
+    /// the distance between its outputs along each axis, so that a constant stays about what it is. Beyond the border there
+    /// are zeros, whatever the convolution has there.
     ///
     /// # Errors
     /// As for [`call`](Self::call); an output whose convolution is not of the input's size.
     pub fn transposed_call(&self, input: [usize; 4], channels_out: usize, size: [usize; 2]) -> Result<Call, CallError> {
         let [batch, channels_in, height, width] = input;
-        let mut call = self.call_for([batch, channels_out, size[0], size[1]], channels_in, Some([height, width]))?;
+        let zeros = Self { padding_mode: PaddingMode::Zeros, ..self.clone() };
+        let mut call = zeros.call_for([batch, channels_out, size[0], size[1]], channels_in, Some([height, width]))?;
         let expected = [call.geometry.y().output(), call.geometry.x().output()];
         if expected != [height, width] {
             return Err(CallError::Transposed { size, expected, got: [height, width] });

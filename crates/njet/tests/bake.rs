@@ -1,42 +1,17 @@
 //! Layers and models as plain operations: the outputs must be those of the originals, in Burn and in another engine.
 
 mod engine;
-#[path = "../../njet-kernels/tests/noise/mod.rs"]
-mod noise;
+mod outputs;
 
 use burn::module::{Param, RunningState};
 use burn::nn::PaddingConfig2d;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use njet::interop::graph::{First, Operation};
 use njet::interop::{BakeError, Baking, Form, Graph, PlainNetwork, onnx};
 use njet::models::{Architecture, Classifier, Convolution, LayerKind, ModelConfig, Subsampling};
 use njet::{Discretisation, NJetConv2d, NJetConv2dConfig, NearestRule, PaddingMode, SigmaSharing, Stride};
-use noise::noise;
+use outputs::{SAME, apart, device, tensor, values};
 use proptest::prelude::*;
-
-fn device() -> Device {
-    Device::flex()
-}
-
-fn tensor<const D: usize>(seed: u64, shape: [usize; D]) -> Tensor<D> {
-    let values = noise(seed, shape.iter().product()).into_iter().map(|v| v as f32).collect::<Vec<_>>();
-    Tensor::from_data(TensorData::new(values, shape), &device())
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
-
-/// The largest difference, in parts of the largest magnitude expected.
-fn apart(found: &[f32], expected: &[f32]) -> f32 {
-    assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-    assert!(largest.is_finite() && found.iter().all(|v| v.is_finite()));
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest.max(f32::MIN_POSITIVE)
-}
-
-/// f32 sums of some thousand terms of either sign: a few 1e-7 each, and what is cut, 1e-6.
-const SAME: f32 = 1e-5;
 
 /// A layer with coefficients, biases and scales of its own.
 fn layer(config: &NJetConv2dConfig, seed: u64) -> NJetConv2d {

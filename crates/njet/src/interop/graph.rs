@@ -64,6 +64,21 @@ pub struct Convolve {
     pub groups: usize,
 }
 
+/// The transpose of a convolution: every pixel is spread by the kernel over a larger image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConvolveTransposed {
+    /// `[channels_in, channels_out / groups, height, width]`.
+    pub weight: Array,
+    /// `[channels_out]`.
+    pub bias: Option<Vec<f32>>,
+    /// Distance between inputs along y and x, in pixels of the output.
+    pub stride: [usize; 2],
+    /// Rows and columns that are cut off: (before, after) along y and x. Of `n` pixels (n − 1) · stride + taps become, less these.
+    pub cut: [(usize, usize); 2],
+    /// Groups of channels that do not mix.
+    pub groups: usize,
+}
+
 /// Batch normalisation by fixed statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalise {
@@ -93,6 +108,8 @@ pub enum First {
 pub enum Operation {
     /// A convolution.
     Convolve(Convolve),
+    /// A transposed convolution.
+    ConvolveTransposed(ConvolveTransposed),
     /// A batch normalisation.
     Normalise(Normalise),
     /// `[batch, inputs]` to `[batch, outputs]`.
@@ -141,9 +158,9 @@ pub enum Operation {
     Multiply,
     /// So many channels of zeros after the others.
     MoreChannels(usize),
-    /// The image continued by itself: (before, after) along y and x.
+    /// The image continued, by itself or by zeros: (before, after) along y and x.
     Border {
-        /// How; not by zeros.
+        /// How.
         mode: PaddingMode,
         /// How far.
         margins: [(usize, usize); 2],
@@ -173,6 +190,10 @@ pub enum Operation {
         /// From where to where.
         range: Range<usize>,
     },
+    /// Rows and columns of zeros at the end, until there are a multiple of so many.
+    ToMultiple(usize),
+    /// The first value without the rows and columns at its end that the second has not.
+    CropLike,
     /// All inputs one after the other along an axis.
     Join {
         /// Which axis.
@@ -200,6 +221,8 @@ pub struct Graph {
     pub channels: usize,
     /// Rows and columns of the image; `None`: any.
     pub size: Option<[usize; 2]>,
+    /// Classes, where the output is `[batch, classes, height, width]`: logits for every pixel of the image.
+    pub per_pixel: Option<usize>,
     /// Each after those whose values it takes.
     pub nodes: Vec<Node>,
 }
@@ -207,7 +230,7 @@ pub struct Graph {
 impl Graph {
     /// A network that does nothing yet.
     pub fn new(channels: usize, size: Option<[usize; 2]>) -> Self {
-        Self { channels, size, nodes: Vec::new() }
+        Self { channels, size, per_pixel: None, nodes: Vec::new() }
     }
 
     /// Adds a node and gives its value.
@@ -251,7 +274,8 @@ impl Node {
         let named = |part: &str, array: Array| (format!("{}.{part}", self.name), array);
         let vector = |part: &str, values: &[f32]| named(part, Array::vector(values.to_vec()));
         match &self.operation {
-            Operation::Convolve(Convolve { weight, bias, .. }) => {
+            Operation::Convolve(Convolve { weight, bias, .. })
+            | Operation::ConvolveTransposed(ConvolveTransposed { weight, bias, .. }) => {
                 let bias = bias.iter().map(|bias| vector("bias", bias));
                 std::iter::once(named("weight", weight.clone())).chain(bias).collect()
             }

@@ -12,13 +12,13 @@ const CUT: f64 = 1e-6;
 
 /// The coefficients and cut taps of a layer.
 pub(super) struct Kernels<'a> {
-    alpha: &'a [f64],
-    groups: usize,
-    group_in: usize,
-    channels_out: usize,
+    pub(super) alpha: &'a [f64],
+    pub(super) groups: usize,
+    pub(super) group_in: usize,
+    pub(super) channels_out: usize,
     order: usize,
-    basis: usize,
-    sharing: Sharing,
+    pub(super) basis: usize,
+    pub(super) sharing: Sharing,
     /// Along y and x, `[sets][order + 1][2R + 1]`.
     taps: [Vec<Vec<Vec<f64>>>; 2],
     /// Taps cut at each end, along y and x.
@@ -26,7 +26,7 @@ pub(super) struct Kernels<'a> {
 }
 
 impl<'a> Kernels<'a> {
-    /// `alpha` is `[channels_out, channels_in / groups, B]`.
+    /// `alpha` is `[channels_out, channels_in / groups, B]`. Of a transposed call they are those of its convolution.
     pub(super) fn new(call: &Call, alpha: &'a [f64], padding: &PaddingConfig2d) -> Self {
         let geometry = &call.geometry;
         let (order, basis) = (geometry.order(), geometry.basis());
@@ -41,18 +41,21 @@ impl<'a> Kernels<'a> {
         let groups = channels_in / group_in;
         let sharing = geometry.sharing();
         let mut kernels = Self { alpha, groups, group_in, channels_out, order, basis, sharing, taps, cut: [0, 0] };
-        kernels.cut = kernels.cuttable([0, 1].map(|axis| {
-            let radius = grids[axis].taps() / 2;
-            match padding {
-                // With fewer zeros than the stride the outputs would stand elsewhere.
-                PaddingConfig2d::Same => radius - radius.min(call.stride[axis] / 2),
-                // What is cut goes from the padding too.
-                explicit => {
-                    let (before, after) = crate::layer::around(explicit, axis, 0, 1, 1);
-                    before.min(after).min(radius)
+        kernels.cut = kernels.cuttable(
+            call.transposed,
+            [0, 1].map(|axis| {
+                let radius = grids[axis].taps() / 2;
+                match padding {
+                    // With fewer zeros than the stride the outputs would stand elsewhere.
+                    PaddingConfig2d::Same => radius - radius.min(call.stride[axis] / 2),
+                    // What is cut goes from the padding too.
+                    explicit => {
+                        let (before, after) = crate::layer::around(explicit, axis, 0, 1, 1);
+                        before.min(after).min(radius)
+                    }
                 }
-            }
-        }));
+            }),
+        );
         for axis in 0..2 {
             let cut = kernels.cut[axis];
             for taps in kernels.taps[axis].iter_mut().flatten() {
@@ -93,17 +96,29 @@ impl<'a> Kernels<'a> {
         }
     }
 
-    /// How many taps can go at each end, `most` at most: half of what may be cut goes along each axis.
-    fn cuttable(&self, most: [usize; 2]) -> [usize; 2] {
+    /// How many taps can go at each end, `most` at most: half of what may be cut goes along each axis, for every channel
+    /// that is an output; of the transposed layer these are the convolution's inputs.
+    fn cuttable(&self, transposed: bool, most: [usize; 2]) -> [usize; 2] {
         if most == [0, 0] {
             return most;
         }
         let sides = [0, 1].map(|axis| self.taps[axis][0][0].len());
         let mut kernel = vec![0.0; sides[0] * sides[1]];
-        (0..self.channels_out).fold(most, |most, o| {
+        let group_out = self.channels_out / self.groups;
+        let outputs = if transposed { self.groups * self.group_in } else { self.channels_out };
+        // Pairs of channels of the convolution, out and in, that make an output.
+        let pairs = |output: usize| -> Vec<(usize, usize)> {
+            if transposed {
+                let group = output / self.group_in;
+                (0..group_out).map(|o| (group * group_out + o, output % self.group_in)).collect()
+            } else {
+                (0..self.group_in).map(|c| (output, c)).collect()
+            }
+        };
+        (0..outputs).fold(most, |most, output| {
             // Sums of magnitudes over all inputs, along y and x.
             let mut masses = sides.map(|side| vec![0.0; side]);
-            for c in 0..self.group_in {
+            for (o, c) in pairs(output) {
                 self.kernel(o, c, &mut kernel);
                 for (i, weight) in kernel.iter().enumerate() {
                     masses[0][i / sides[1]] += weight.abs();
@@ -181,6 +196,12 @@ impl<'a> Kernels<'a> {
         zeros: Zeros,
         x: Value,
     ) -> Value {
+        let convolve = Convolve { weight: self.built_out(), bias, stride, zeros, groups: self.groups };
+        graph.push(name, Operation::Convolve(convolve), &[x])
+    }
+
+    /// All kernels, `[channels_out, channels_in / groups, height, width]`.
+    pub(super) fn built_out(&self) -> Array {
         let [height, width] = self.radius().map(|radius| 2 * radius + 1);
         let mut kernel = vec![0.0; height * width];
         let mut values = Vec::with_capacity(self.channels_out * self.group_in * kernel.len());
@@ -190,9 +211,7 @@ impl<'a> Kernels<'a> {
                 values.extend(kernel.iter().map(|&w| w as f32));
             }
         }
-        let weight = Array::new([self.channels_out, self.group_in, height, width], values);
-        let convolve = Convolve { weight, bias, stride, zeros, groups: self.groups };
-        graph.push(name, Operation::Convolve(convolve), &[x])
+        Array::new([self.channels_out, self.group_in, height, width], values)
     }
 
     /// B responses of each input channel by filters along x and y, then the product with α.
@@ -284,7 +303,7 @@ impl<'a> Kernels<'a> {
     }
 
     /// The taps along an axis of each basis function of each channel, `[channels, B, 2R + 1]`.
-    fn filters(&self, axis: usize, channels: usize, set: impl Fn(usize) -> usize) -> Vec<f32> {
+    pub(super) fn filters(&self, axis: usize, channels: usize, set: impl Fn(usize) -> usize) -> Vec<f32> {
         let mut filters = Vec::new();
         for set in (0..channels).map(set) {
             for index in jet(self.order) {

@@ -1,5 +1,9 @@
 //! From a model to the list of its plain operations.
 
+mod unet;
+
+pub(super) use unet::unet;
+
 use super::{BakeError, Baking, lower_layer};
 use crate::interop::graph::{Array, Convolve, First, Graph, Normalise, Operation, Value, Zeros};
 use crate::layer::{NJetConv2d, Stride, nearest_pixels, neighbours};
@@ -264,6 +268,7 @@ fn fold(convolve: &mut Convolve, norm: &Normalise) {
     convolve.bias = Some(folded);
 }
 
+/// Burn's convolution.
 fn convolve(layer: &Conv2d) -> Convolve {
     Convolve {
         weight: Array::new(layer.weight.dims(), floats(layer.weight.val())),

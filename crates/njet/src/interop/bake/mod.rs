@@ -4,12 +4,13 @@ mod kernels;
 mod lower;
 mod plain;
 mod positioned;
+mod transposed;
 
 pub use plain::PlainNetwork;
 
 use crate::interop::graph::{Convolve, Graph, Operation, Value, Zeros};
 use crate::layer::{CallError, NJetConv2d, PaddingMode, around};
-use crate::models::Classifier;
+use crate::models::{Classifier, UNet};
 use burn::module::Param;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -219,6 +220,35 @@ impl Classifier {
     /// As for [`bake`](Self::bake).
     pub fn bake_graph(&self, baking: &Baking) -> Result<Graph, BakeError> {
         lower::classifier(self, baking)
+    }
+}
+
+impl UNet {
+    /// The network with plain convolutions in the place of its N-jet layers, for evaluation.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use njet::interop::Baking;
+    /// use njet::models::UNetConfig;
+    /// let device = Device::flex();
+    /// let model = UNetConfig { width: 4, ..UNetConfig::new(1, 3) }.init(&device)?;
+    /// let plain = model.bake(&Baking::default(), &device)?;
+    /// assert_eq!(plain.forward(Tensor::zeros([2, 1, 21, 14], &device)).dims(), [2, 3, 21, 14]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Layers that depend on the size of the image, where that is not given.
+    pub fn bake(&self, baking: &Baking, device: &Device) -> Result<PlainNetwork, BakeError> {
+        Ok(PlainNetwork::new(&self.bake_graph(baking)?, device))
+    }
+
+    /// The network as a list of plain operations.
+    ///
+    /// # Errors
+    /// As for [`bake`](Self::bake).
+    pub fn bake_graph(&self, baking: &Baking) -> Result<Graph, BakeError> {
+        lower::unet(self, baking)
     }
 }
 

@@ -1,10 +1,12 @@
 //! A list of plain operations as a Burn module.
 
 use super::conv2d;
-use crate::interop::graph::{Array, Convolve, First, Graph, Node, Normalise, Operation, Value, Zeros};
+use crate::interop::graph::{
+    Array, Convolve, ConvolveTransposed, First, Graph, Node, Normalise, Operation, Value, Zeros,
+};
 use crate::layer::PaddingMode;
 use burn::module::{Module, Param, RunningState};
-use burn::nn::conv::Conv2d;
+use burn::nn::conv::{Conv2d, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig};
 use burn::tensor::activation::{relu, sigmoid, silu};
 use burn::tensor::module::{avg_pool2d, max_pool2d};
@@ -14,11 +16,12 @@ use burn::tensor::{Device, Int, Slice, Tensor, TensorData};
 /// A network of plain operations: what an N-jet layer or model bakes to.
 ///
 /// Made for evaluation by [`Classifier::bake`](crate::models::Classifier) and [`NJetConv2d`](crate::NJetConv2d)'s
-/// `bake_network`. Values have four axes; logits are `[batch, classes, 1, 1]`.
+/// `bake_network`. Values have four axes; logits are `[batch, classes, 1, 1]`, or `[batch, classes, height, width]` for every pixel.
 #[derive(Module, Debug)]
 pub struct PlainNetwork {
     /// Linear layers among them, as 1×1.
     convolutions: Vec<Conv2d>,
+    transposed: Vec<ConvTranspose2d>,
     norms: Vec<BatchNorm>,
     matrices: Vec<Param<Tensor<3>>>,
     #[module(skip)]
@@ -38,7 +41,8 @@ impl PlainNetwork {
     /// # Panics
     /// If the graph is not made of nodes that each come after those they need.
     pub fn new(graph: &Graph, device: &Device) -> Self {
-        let (mut convolutions, mut norms, mut matrices) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut convolutions, mut transposed) = (Vec::new(), Vec::new());
+        let (mut norms, mut matrices) = (Vec::new(), Vec::new());
         let mut steps: Vec<Step> = Vec::new();
         for node in &graph.nodes {
             let empty = || Array::new([0], Vec::new());
@@ -47,6 +51,11 @@ impl PlainNetwork {
                     convolutions.push(conv2d(convolve, device));
                     let convolve = Convolve { weight: empty(), bias: None, ..convolve.clone() };
                     (Operation::Convolve(convolve), convolutions.len() - 1)
+                }
+                Operation::ConvolveTransposed(convolve) => {
+                    transposed.push(conv_transpose2d(convolve, device));
+                    let convolve = ConvolveTransposed { weight: empty(), bias: None, ..convolve.clone() };
+                    (Operation::ConvolveTransposed(convolve), transposed.len() - 1)
                 }
                 Operation::Linear { weight, bias } => {
                     let weight = Array::new([weight.shape[0], weight.shape[1], 1, 1], weight.values.clone());
@@ -99,10 +108,11 @@ impl PlainNetwork {
                 }
             }
         }
-        Self { convolutions, norms, matrices, steps }
+        Self { convolutions, transposed, norms, matrices, steps }
     }
 
-    /// `[batch, channels, height, width]` to what the network makes; logits as `[batch, classes, 1, 1]`.
+    /// `[batch, channels, height, width]` to what the network makes; logits as `[batch, classes, 1, 1]` or
+    /// `[batch, classes, height, width]`.
     ///
     /// # Panics
     /// If the image has other channels or, where it is fixed, another size than the network was baked for.
@@ -134,6 +144,15 @@ impl PlainNetwork {
         let [batch, channels, height, width] = x.dims();
         match &step.node.operation {
             Operation::Convolve(_) | Operation::Linear { .. } => self.convolutions[step.number].forward(x),
+            Operation::ConvolveTransposed(ConvolveTransposed { cut, .. }) => {
+                // What Burn's cuts off is the same before and after.
+                let y = self.transposed[step.number].forward(x);
+                (0..2).fold(y, |y, axis| {
+                    let (before, after) = cut[axis];
+                    let (from, to) = (before - before.min(after), y.dims()[2 + axis] + before.min(after) - after);
+                    y.slice_dim(2 + axis, from..to)
+                })
+            }
             Operation::Normalise(_) => self.norms[step.number].forward(x),
             Operation::Relu => relu(x),
             Operation::Sigmoid => sigmoid(x),
@@ -169,6 +188,14 @@ impl PlainNetwork {
             Operation::Left(_) => matrix(step.number).matmul(x),
             Operation::Right(_) => x.matmul(matrix(step.number)),
             Operation::Part { axis, range } => x.slice_dim(*axis, range.clone()),
+            Operation::ToMultiple(multiple) => {
+                let missing = |pixels: usize| (0, pixels.next_multiple_of(*multiple) - pixels);
+                zeros_around(x, [missing(height), missing(width)])
+            }
+            Operation::CropLike => {
+                let [_, _, height, width] = other().dims();
+                x.slice_dim(2, 0..height).slice_dim(3, 0..width)
+            }
             Operation::Reshape([channels, height, width]) => x.reshape([batch, *channels, *height, *width]),
             Operation::Join { .. } => unreachable!("done before"),
         }
@@ -190,10 +217,41 @@ fn select(x: Tensor<4>, axis: usize, pixels: Vec<i64>) -> Tensor<4> {
 }
 
 fn continued(x: Tensor<4>, mode: PaddingMode, margins: &[(usize, usize); 2]) -> Tensor<4> {
-    let Some(border) = mode.border() else { return x };
+    let Some(border) = mode.border() else { return zeros_around(x, *margins) };
     (0..2).fold(x, |x, axis| {
         let (n, (before, after)) = (x.dims()[2 + axis], margins[axis]);
         let pixels = (-(before as isize)..(n + after) as isize).map(|i| border.pixel(i, n) as i64).collect();
         select(x, 2 + axis, pixels)
     })
+}
+
+fn zeros_around(x: Tensor<4>, margins: [(usize, usize); 2]) -> Tensor<4> {
+    (0..2).fold(x, |x, axis| {
+        let zeros = |pixels: usize| {
+            let mut shape = x.dims();
+            shape[2 + axis] = pixels;
+            (pixels > 0).then(|| Tensor::zeros(shape, (&x.device(), x.dtype())))
+        };
+        let (before, after) = (zeros(margins[axis].0), zeros(margins[axis].1));
+        match (before, after) {
+            (None, None) => x,
+            (before, after) => Tensor::cat(before.into_iter().chain([x]).chain(after).collect(), 2 + axis),
+        }
+    })
+}
+
+/// A transposed convolution as Burn's, which cuts off as much before as after: the lesser of the two.
+fn conv_transpose2d(convolve: &ConvolveTransposed, device: &Device) -> ConvTranspose2d {
+    let ConvolveTransposed { weight, bias, stride, cut, groups } = convolve;
+    let [channels_in, group_out, height, width] = weight.shape[..] else { unreachable!("four axes") };
+    let mut conv = ConvTranspose2dConfig::new([channels_in, group_out * groups], [height, width])
+        .with_stride(*stride)
+        .with_padding(cut.map(|(before, after)| before.min(after)))
+        .with_groups(*groups)
+        .with_bias(false)
+        .init(device);
+    let data = TensorData::new(weight.values.clone(), [channels_in, group_out, height, width]);
+    conv.weight = Param::from_tensor(Tensor::from_data(data, device));
+    conv.bias = bias.as_ref().map(|bias| Param::from_tensor(Tensor::from_floats(bias.as_slice(), device)));
+    conv
 }

@@ -56,6 +56,27 @@ pub(super) fn lower(
     }
 }
 
+/// Adds a transposed layer; `alpha` is `[channels_in, channels_out / groups, B]`, `call` that of the convolution: mixing first,
+///
+/// ```text
+/// x times α: planes P_(j,i);  [Y_0ᵀ … Y_(N−j)ᵀ] · [P_(j,0); … P_(j,N−j)] for each j;  these side by side · [X_0; … X_N]
+/// ```
+///
+/// # Panics
+/// If the inputs have filters of their own: then there is nothing to mix before they are applied.
+pub(super) fn lower_transposed(
+    graph: &mut Graph,
+    name: &str,
+    call: &Call,
+    alpha: &[f64],
+    bias: Option<Vec<f32>>,
+    x: Value,
+) -> Value {
+    let sharing = call.geometry.sharing();
+    assert!(sharing != Sharing::Output, "a transposed layer whose inputs have filters of their own");
+    Layer::new(call, alpha).spread(graph, name, bias, x)
+}
+
 struct Layer<'a> {
     alpha: &'a [f64],
     call: &'a Call,
@@ -189,7 +210,57 @@ impl<'a> Layer<'a> {
             groups: self.groups(),
         };
         let planes = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
-        let stacked = Operation::Reshape([self.channels_out, self.basis * h, w]);
+        // Side by side: what is multiplied is one below the other, and the product is the sum.
+        let fields = self.fields(graph, name, planes, self.channels_out, h, w, |orders| self.beside(0, &sets, orders));
+        let below = transposed(self.beside(1, &sets, orders));
+        let y = graph.push(format!("{name}.along_x"), Operation::Right(below), &[fields]);
+        offset(graph, name, bias, self.channels_out, y)
+    }
+
+    /// The transposed layer.
+    fn spread(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
+        let channels = self.channels_in;
+        let sets = self.sets(channels, |c| self.call.geometry.set_of_input(c));
+        let ([h, w], orders) = (self.outputs, self.order + 1);
+        let (group_out, group_in) = (self.group_in, self.channels_out / self.groups());
+        let mut weight = Vec::with_capacity(channels * self.basis * group_in);
+        for c in 0..channels {
+            let first = c / group_out * group_in;
+            for b in places(self.order) {
+                let at = |o: usize| self.alpha[(o * group_out + c % group_out) * self.basis + b] as f32;
+                weight.extend((first..first + group_in).map(at));
+            }
+        }
+        let mix = Convolve {
+            weight: Array::new([channels * self.basis, group_in, 1, 1], weight),
+            bias: None,
+            stride: [1, 1],
+            zeros: Zeros::Explicit([(0, 0); 2]),
+            groups: self.groups(),
+        };
+        let planes = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
+        let fields =
+            self.fields(graph, name, planes, channels, h, w, |orders| transposed(self.below(0, &sets, orders)));
+        let along_x = Operation::Right(self.below(1, &sets, orders));
+        let y = graph.push(format!("{name}.along_x"), along_x, &[fields]);
+        offset(graph, name, bias, channels, y)
+    }
+
+    /// Of B planes `h` × `w` for each channel: those of each order along x, filtered along y by `matrix` and added, side by
+    /// side.
+    #[allow(clippy::too_many_arguments)]
+    fn fields(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        planes: Value,
+        channels: usize,
+        h: usize,
+        w: usize,
+        matrix: impl Fn(usize) -> Array,
+    ) -> Value {
+        let orders = self.order + 1;
+        let stacked = Operation::Reshape([channels, self.basis * h, w]);
         let stacked = graph.push(format!("{name}.planes"), stacked, &[planes]);
         let mut from = 0;
         let fields: Vec<Value> = (0..orders)
@@ -198,58 +269,38 @@ impl<'a> Layer<'a> {
                 from = range.end;
                 let part = Operation::Part { axis: 2, range };
                 let part = graph.push(format!("{name}.order{j}"), part, &[stacked]);
-                // Side by side: what is multiplied is one below the other, and the product is the sum.
-                let beside = self.beside(&sets, orders - j);
-                graph.push(format!("{name}.along_y{j}"), Operation::Left(beside), &[part])
+                graph.push(format!("{name}.along_y{j}"), Operation::Left(matrix(orders - j)), &[part])
             })
             .collect();
-        let fields = join(graph, format!("{name}.fields"), 3, &fields);
-        let below = self.below_transposed(&sets, orders);
-        let y = graph.push(format!("{name}.along_x"), Operation::Right(below), &[fields]);
-        match bias {
-            None => y,
-            Some(bias) => {
-                // A depthwise 1×1 with weights of 1: no other plain operation adds to channels.
-                let channels = self.channels_out;
-                let add = Convolve {
-                    weight: Array::new([channels, 1, 1, 1], vec![1.0; channels]),
-                    bias: Some(bias),
-                    stride: [1, 1],
-                    zeros: Zeros::Explicit([(0, 0); 2]),
-                    groups: channels,
-                };
-                graph.push(format!("{name}.offset"), Operation::Convolve(add), &[y])
-            }
-        }
+        join(graph, format!("{name}.fields"), 3, &fields)
     }
 
-    /// `[sets, outputs, orders · inputs]` along y.
-    fn beside(&self, sets: &[usize], orders: usize) -> Array {
-        let (rows, columns) = (self.outputs[0], self.inputs[0]);
+    /// `[sets, outputs, orders · inputs]`: the matrices of these orders along an axis side by side.
+    fn beside(&self, axis: usize, sets: &[usize], orders: usize) -> Array {
+        let (rows, columns) = (self.outputs[axis], self.inputs[axis]);
         let mut values = Vec::with_capacity(sets.len() * rows * orders * columns);
         for &set in sets {
-            let matrices: Vec<Vec<f64>> = (0..orders).map(|n| self.matrix(0, set, n)).collect();
+            let matrices: Vec<Vec<f64>> = (0..orders).map(|n| self.matrix(axis, set, n)).collect();
             for row in 0..rows {
                 values.extend(matrices.iter().flat_map(|m| m[row * columns..][..columns].iter().map(|&v| v as f32)));
             }
         }
         Array::new([sets.len(), rows, orders * columns], values)
     }
+}
 
-    /// `[sets, orders · inputs, outputs]` along x: each matrix transposed, one below the other.
-    fn below_transposed(&self, sets: &[usize], orders: usize) -> Array {
-        let (outputs, inputs) = (self.outputs[1], self.inputs[1]);
-        let mut values = Vec::with_capacity(sets.len() * orders * inputs * outputs);
-        for &set in sets {
-            for n in 0..orders {
-                let matrix = self.matrix(1, set, n);
-                for i in 0..inputs {
-                    values.extend((0..outputs).map(|o| matrix[o * inputs + i] as f32));
-                }
-            }
-        }
-        Array::new([sets.len(), orders * inputs, outputs], values)
-    }
+/// With a bias.
+fn offset(graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, channels: usize, y: Value) -> Value {
+    let Some(bias) = bias else { return y };
+    // A depthwise 1×1 with weights of 1: no other plain operation adds to channels.
+    let add = Convolve {
+        weight: Array::new([channels, 1, 1, 1], vec![1.0; channels]),
+        bias: Some(bias),
+        stride: [1, 1],
+        zeros: Zeros::Explicit([(0, 0); 2]),
+        groups: channels,
+    };
+    graph.push(format!("{name}.offset"), Operation::Convolve(add), &[y])
 }
 
 /// Of several values; one is itself.

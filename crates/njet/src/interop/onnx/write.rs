@@ -4,7 +4,9 @@ use super::proto::{
     Attribute, AttributeKind, DataType, Dimension, Entry, Graph as GraphProto, Length, Model, Node as NodeProto,
     OperatorSet, Shape, Tensor, TensorType, Type, ValueInfo,
 };
-use crate::interop::graph::{Array, Convolve, First, Graph, Node, Normalise, Operation, Value, Zeros};
+use crate::interop::graph::{
+    Array, Convolve, ConvolveTransposed, First, Graph, Node, Normalise, Operation, Value, Zeros,
+};
 use crate::layer::PaddingMode;
 use prost::Message;
 
@@ -15,7 +17,7 @@ const IR_VERSION: i64 = 8;
 
 /// Name of the input, `[batch, channels, height, width]`.
 pub const IMAGE: &str = "image";
-/// Name of the output, `[batch, classes]`.
+/// Name of the output, `[batch, classes]` or `[batch, classes, height, width]`.
 pub const LOGITS: &str = "logits";
 
 /// The network as the bytes of a file, with metadata. The batch is free, and height and width where the graph's are.
@@ -40,8 +42,9 @@ pub fn encode(graph: &Graph, metadata: &[(String, String)]) -> Vec<u8> {
     let size = graph.size.map(|size| size.map(|pixels| Length::Value(pixels as i64)));
     let [height, width] = size.unwrap_or_else(|| ["height", "width"].map(|name| Length::Name(name.to_owned())));
     let batch = || Length::Name("batch".to_owned());
-    let image = [batch(), Length::Value(graph.channels as i64), height, width];
+    let image = [batch(), Length::Value(graph.channels as i64), height.clone(), width.clone()];
     let output: Vec<Length> = match graph.nodes.last().map(|node| &node.operation) {
+        _ if let Some(classes) = graph.per_pixel => vec![batch(), Length::Value(classes as i64), height, width],
         Some(Operation::Linear { bias, .. }) => vec![batch(), Length::Value(bias.len() as i64)],
         Some(Operation::Flatten) => vec![batch(), Length::Name("classes".to_owned())],
         _ => ["batch", "channels", "height_out", "width_out"].map(|name| Length::Name(name.to_owned())).into(),
@@ -90,6 +93,7 @@ impl Writer {
         let x = inputs[0];
         match &node.operation {
             Operation::Convolve(convolve) => self.convolve(name, convolve, x, output),
+            Operation::ConvolveTransposed(convolve) => self.convolve_transposed(name, convolve, x, output),
             Operation::Normalise(Normalise { gamma, beta, mean, variance, epsilon }) => {
                 let vectors = [("weight", gamma), ("bias", beta), ("running_mean", mean), ("running_var", variance)];
                 let names =
@@ -164,6 +168,16 @@ impl Writer {
             Operation::Part { axis, range } => {
                 self.part(name, *axis, range.start as i64, range.end as i64, x, output);
             }
+            Operation::ToMultiple(multiple) => {
+                let pads = self.missing(name, *multiple, x);
+                self.push("Pad", name, &[x, &pads], output, vec![text("mode", "constant")]);
+            }
+            Operation::CropLike => {
+                let starts = self.integers(format!("{name}.starts"), &[0, 0]);
+                let ends = self.size(&format!("{name}.size"), inputs[1]);
+                let axes = self.integers(format!("{name}.axes"), &[2, 3]);
+                self.push("Slice", name, &[x, &starts, &ends, &axes], output, vec![]);
+            }
             Operation::Join { axis } => self.push("Concat", name, &inputs, output, vec![int("axis", *axis as i64)]),
             Operation::Reshape(shape) => {
                 let [channels, height, width] = shape.map(|length| length as i64);
@@ -189,6 +203,21 @@ impl Writer {
         let mut inputs = vec![x, &weight];
         inputs.extend(bias.as_deref());
         self.push("Conv", name, &inputs, output, attributes);
+    }
+
+    fn convolve_transposed(&mut self, name: &str, convolve: &ConvolveTransposed, x: &str, output: &str) {
+        let ConvolveTransposed { weight, bias, stride, cut: [(top, bottom), (left, right)], groups } = convolve;
+        let attributes = vec![
+            ints("kernel_shape", &[weight.shape[2], weight.shape[3]]),
+            ints("strides", stride),
+            int("group", *groups as i64),
+            ints("pads", &[*top, *left, *bottom, *right]),
+        ];
+        let weight = self.array(format!("{name}.weight"), weight);
+        let bias = bias.as_ref().map(|bias| self.array(format!("{name}.bias"), &Array::vector(bias.clone())));
+        let mut inputs = vec![x, &weight];
+        inputs.extend(bias.as_deref());
+        self.push("ConvTranspose", name, &inputs, output, attributes);
     }
 
     /// The image continued by itself. Opset 17 has no circular padding: there it is put together from parts.
@@ -233,8 +262,7 @@ impl Writer {
 
     /// ((pixels − 1) mod stride + 1) / 2 along y and x, computed from the size of `x`.
     fn first_of_same(&mut self, name: &str, stride: [usize; 2], x: &str) -> String {
-        let size = format!("{name}.size");
-        self.push("Shape", &size, &[x], &size, vec![int("start", 2), int("end", 4)]);
+        let size = self.size(&format!("{name}.size"), x);
         let one = self.integers(format!("{name}.one"), &[1, 1]);
         let two = self.integers(format!("{name}.two"), &[2, 2]);
         let stride = self.integers(format!("{name}.stride"), &stride.map(|stride| stride as i64));
@@ -244,6 +272,27 @@ impl Writer {
             self.push(operator, &result, &[&value, by], &result, vec![]);
             result
         })
+    }
+
+    /// Rows and columns of `x`.
+    fn size(&mut self, name: &str, x: &str) -> String {
+        self.push("Shape", name, &[x], name, vec![int("start", 2), int("end", 4)]);
+        name.to_owned()
+    }
+
+    /// What `x` lacks of the next multiple at the ends of its rows and columns, as `Pad` takes it:
+    /// m − 1 − (pixels + m − 1) mod m, which is never negative on the way.
+    fn missing(&mut self, name: &str, multiple: usize, x: &str) -> String {
+        let size = self.size(&format!("{name}.size"), x);
+        let less_one = self.integers(format!("{name}.less_one"), &[multiple as i64 - 1; 2]);
+        let by = self.integers(format!("{name}.multiple"), &[multiple as i64; 2]);
+        let [beyond, rest, missing, pads] = ["beyond", "rest", "missing", "pads"].map(|part| format!("{name}.{part}"));
+        self.push("Add", &beyond, &[&size, &less_one], &beyond, vec![]);
+        self.push("Mod", &rest, &[&beyond, &by], &rest, vec![]);
+        self.push("Sub", &missing, &[&less_one, &rest], &missing, vec![]);
+        let before = self.integers(format!("{name}.none"), &[0; 6]);
+        self.push("Concat", &pads, &[&before, &missing], &pads, vec![int("axis", 0)]);
+        pads
     }
 
     fn push(&mut self, operator: &str, name: &str, inputs: &[&str], output: &str, attribute: Vec<Attribute>) {

@@ -1,6 +1,6 @@
 //! The operations of a network as JSON, for the loader.
 
-use crate::interop::graph::{Convolve, First, Graph, Normalise, Operation, Value, Zeros};
+use crate::interop::graph::{Convolve, ConvolveTransposed, First, Graph, Normalise, Operation, Value, Zeros};
 use crate::layer::PaddingMode;
 use serde_json::{Value as Json, json};
 
@@ -44,6 +44,13 @@ fn operation(operation: &Operation) -> (&'static str, Json) {
             });
             ("conv", settings)
         }
+        Operation::ConvolveTransposed(ConvolveTransposed { weight, bias, stride, cut, groups }) => {
+            let settings = json!({
+                "in": weight.shape[0], "out": weight.shape[1] * groups, "kernel": weight.shape[2..], "stride": stride,
+                "groups": groups, "bias": bias.is_some(), "cut": pads(*cut),
+            });
+            ("conv_transposed", settings)
+        }
         Operation::Normalise(Normalise { gamma, epsilon, .. }) => {
             ("norm", json!({ "channels": gamma.len(), "epsilon": epsilon }))
         }
@@ -83,6 +90,8 @@ fn operation(operation: &Operation) -> (&'static str, Json) {
         Operation::Part { axis, range } => {
             ("part", json!({ "axis": axis, "start": range.start, "length": range.len() }))
         }
+        Operation::ToMultiple(multiple) => ("to_multiple", json!({ "of": multiple })),
+        Operation::CropLike => ("crop_like", none),
         Operation::Join { axis } => ("join", json!({ "axis": axis })),
         Operation::Reshape(shape) => ("reshape", json!({ "shape": shape })),
     }

@@ -29,6 +29,10 @@ def conv(n, x, m):
     return m(F.pad(x, pads))
 
 
+def conv_transposed(n, x, m):  # nn.ConvTranspose2d cuts off as much before as after: F.pad by less than nothing does the rest
+    return F.pad(m(x), [min(n["cut"][i - i % 2:i - i % 2 + 2]) - cut for i, cut in enumerate(n["cut"])])
+
+
 def subsample(n, x, _):
     first = n["first"]
     if first == "same":
@@ -38,6 +42,8 @@ def subsample(n, x, _):
 
 MODULES = {
     "conv": lambda n: nn.Conv2d(n["in"], n["out"], n["kernel"], n["stride"], groups=n["groups"], bias=n["bias"]),
+    "conv_transposed": lambda n: nn.ConvTranspose2d(n["in"], n["out"], n["kernel"], n["stride"], [min(n["cut"][2:]), min(n["cut"][:2])],
+                                                    groups=n["groups"], bias=n["bias"]),
     "norm": lambda n: nn.BatchNorm2d(n["channels"], eps=n["epsilon"]),
     "linear": lambda n: nn.Linear(n["in"], n["out"]),
     "left": lambda n: Matrix(n["shape"]),
@@ -45,6 +51,7 @@ MODULES = {
 }
 OPERATIONS = {  # node, its input or inputs, its module
     "conv": conv,
+    "conv_transposed": conv_transposed,
     "norm": lambda n, x, m: m(x),
     "linear": lambda n, x, m: m(x),
     "relu": lambda n, x, _: F.relu(x),
@@ -64,6 +71,8 @@ OPERATIONS = {  # node, its input or inputs, its module
     "left": lambda n, x, m: m.weight @ x,
     "right": lambda n, x, m: x @ m.weight,
     "part": lambda n, x, _: x.narrow(n["axis"], n["start"], n["length"]),
+    "to_multiple": lambda n, x, _: F.pad(x, (0, -x.shape[3] % n["of"], 0, -x.shape[2] % n["of"])),
+    "crop_like": lambda n, x, _: x[0][:, :, :x[1].shape[2], :x[1].shape[3]],
     "join": lambda n, x, _: torch.cat(x, n["axis"]),
     "reshape": lambda n, x, _: x.reshape(-1, *n["shape"]),
 }
@@ -88,7 +97,7 @@ class Network(nn.Module):
         for node in self.graph:
             x = [values[i] for i in node["inputs"]]
             module = self.get_submodule(node["name"]) if node["op"] in MODULES else None
-            several = node["op"] in ("add", "multiply", "join")
+            several = node["op"] in ("add", "multiply", "join", "crop_like")
             values.append(OPERATIONS[node["op"]](node, x if several else x[0], module))
         return values[-1]
 

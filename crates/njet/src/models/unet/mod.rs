@@ -19,6 +19,7 @@ mod up;
 
 pub use config::UNetConfig;
 pub use up::Up;
+pub(crate) use up::UpKind;
 
 use super::architecture::Subsampling;
 use super::block::{Block, Convolution};
@@ -31,7 +32,7 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
 /// Convolutions at each resolution, down and up.
-const CONVOLUTIONS: usize = 2;
+pub(crate) const CONVOLUTIONS: usize = 2;
 
 /// An encoder and a decoder with skip connections: logits for every pixel.
 #[derive(Module, Debug)]
@@ -100,12 +101,12 @@ impl UNet {
     }
 
     /// The blocks on the way down and on the way up.
-    fn ways(&self) -> (&[Block], &[Block]) {
+    pub(crate) fn ways(&self) -> (&[Block], &[Block]) {
         self.blocks.split_at(CONVOLUTIONS * (self.ups.len() + 1))
     }
 
     /// The steps up, from the bottom, with the block whose step down they undo.
-    fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         let depth = self.ups.len();
         self.ups.iter().enumerate().map(move |(i, up)| Step { up, down: &self.blocks[CONVOLUTIONS * (depth - i)] })
     }
@@ -132,9 +133,9 @@ impl UNet {
 }
 
 /// A step up and the block that made the step down.
-struct Step<'a> {
-    up: &'a Up,
-    down: &'a Block,
+pub(crate) struct Step<'a> {
+    pub(crate) up: &'a Up,
+    pub(crate) down: &'a Block,
 }
 
 fn run(blocks: &[Block], x: Tensor<4>) -> Tensor<4> {

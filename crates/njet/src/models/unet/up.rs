@@ -13,13 +13,13 @@ pub struct Up {
     /// Name in reports.
     #[module(skip)]
     pub name: String,
-    pub(super) kind: UpKind,
+    pub(crate) kind: UpKind,
 }
 
 /// What it is made with.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)] // one a step: size is no matter
-pub(super) enum UpKind {
+pub(crate) enum UpKind {
     /// Undoes a pooling of 2×2 pixels.
     Njet(NJetConvTranspose2d),
     /// Undoes safe subsampling: the transposed layer with these coefficients, `[channels_in, channels_out, B]`, and the
@@ -31,8 +31,8 @@ pub(super) enum UpKind {
 
 /// Coefficients of a layer that has its scales elsewhere.
 #[derive(Module, Debug)]
-pub(super) struct Coefficients {
-    pub(super) alpha: Param<Tensor<3>>,
+pub(crate) struct Coefficients {
+    pub(crate) alpha: Param<Tensor<3>>,
 }
 
 impl Up {

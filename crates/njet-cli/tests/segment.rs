@@ -3,42 +3,18 @@
 mod command;
 mod page;
 
-use command::{Place, truncate};
+use command::{Place, scenes, truncate};
 use image::{GrayImage, Luma, RgbImage};
 use page::tags;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// Images of 20×23 pixels: a bright disc or a dark square on grey, and where they are.
-fn scenes(directory: &Path) {
-    for (part, count) in [("train", 6u32), ("val", 2)] {
-        let [images, masks] = ["images", "masks"].map(|kind| directory.join(part).join(kind));
-        [&images, &masks].into_iter().for_each(|path| fs::create_dir_all(path).unwrap());
-        for i in 0..count {
-            let (x0, y0) = (6 + 2 * (i % 5), 7 + i % 6);
-            let class = move |x: u32, y: u32| {
-                let (dx, dy) = (x.abs_diff(x0), y.abs_diff(y0));
-                match i % 2 {
-                    0 if dx * dx + dy * dy <= 16 => 1,
-                    1 if dx.max(dy) <= 3 => 2,
-                    _ => 0,
-                }
-            };
-            let shade = |class: u8, x: u32, y: u32| [120u8, 230, 20][usize::from(class)] + (x * 7 + y * 13) as u8 % 20;
-            let name = format!("{i}.png");
-            GrayImage::from_fn(23, 20, |x, y| Luma([shade(class(x, y), x, y)])).save(images.join(&name)).unwrap();
-            GrayImage::from_fn(23, 20, |x, y| Luma([class(x, y)])).save(masks.join(&name)).unwrap();
-        }
-    }
-    fs::write(directory.join("classes.txt"), "ground\ndisc\nsquare\n").unwrap();
-}
-
 const SMALL: &str = "train --task segment --data data --width 4 --depth 1 --crop 16 --batch-size 2 --scale-jitter 1";
 
 fn place() -> Place {
     let place = Place::new();
-    scenes(&place.path("data"));
+    scenes::write(&place.path("data"));
     place
 }
 
@@ -183,7 +159,7 @@ fn the_claim_about_segmentation_is_tried() {
 #[test]
 fn composed_scenes_are_meant_whatever_directory_has_their_name() {
     let place = Place::new();
-    scenes(&place.path("scenes"));
+    scenes::write(&place.path("scenes"));
     let train = "train --task segment --width 2 --depth 1 --crop 16 --epochs 1 --limit 2";
     let sources = ["--data scenes?canvas=32&largest=1&train=4&val=2&test=2", "--data ./scenes"];
     let [composed, directory] = [0, 1].map(|i| {
@@ -306,7 +282,7 @@ fn flags_become_settings() {
 #[test]
 fn other_classes_are_refused() {
     let place = with_run();
-    scenes(&place.path("other"));
+    scenes::write(&place.path("other"));
     fs::write(place.path("other/classes.txt"), "ground\ndisc\nsquare\nstar\n").unwrap();
     place.refuses("eval run --data other", 1, &["3 classes", "4"]);
     let eval: Value = place.run("eval run --data data --json").done().json();

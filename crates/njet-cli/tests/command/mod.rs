@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 pub mod images;
+pub mod scenes;
 
 use serde_json::Value;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Models in and out: plain convolutions, ONNX, state dicts, filters and networks of others.
 //!
 //! After training σ is a number, and an N-jet layer is a convolution with a fixed kernel. [`NJetConv2d::bake`] gives it as
-//! Burn's `Conv2d`; `Classifier::bake` a whole model as a [`PlainNetwork`]. Both go by way of a [`Graph`], a short
+//! Burn's `Conv2d`; `Classifier::bake` and `UNet::bake` a whole model as a [`PlainNetwork`]. Both go by way of a [`Graph`], a short
 //! list of plain operations with their weights, and so does everything else that leaves njet:
 //!
 //! - [`onnx`]: the format that inference engines read; and the tensors of such files.
@@ -28,4 +28,4 @@ pub mod tensors;
 
 pub use bake::{BakeError, Baking, Form, PlainNetwork};
 pub use graph::Graph;
-pub use metadata::{Pixels, metadata};
+pub use metadata::{Pixels, metadata, segmentation_metadata};

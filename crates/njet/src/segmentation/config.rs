@@ -48,6 +48,9 @@ pub struct SceneConfig {
     pub limit: Option<usize>,
     /// Rows and columns of the pieces of scenes that the network is trained on.
     pub crop: [usize; 2],
+    /// Names of the classes, for when the data is gone; none in runs from before they were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// How pixels become numbers: that of the training scenes, for whatever the network sees later.
     pub normalisation: Normalisation,
 }
@@ -72,6 +75,7 @@ impl SegmentationConfig {
                 source: set.name.clone(),
                 limit: None,
                 crop: [0, 1].map(|axis| greatest(axis).min(CROP)),
+                classes: set.classes.clone(),
                 normalisation: set.train.normalisation()?,
             },
             model: UNetConfig::new(set.channels, set.classes.len()),
@@ -98,6 +102,12 @@ impl Settings for SegmentationConfig {
 
     fn init(&self, device: &Device) -> Result<UNet, ModelError> {
         self.model.init(device)
+    }
+
+    fn fill(&mut self, other: &Self) {
+        if self.data.classes.is_empty() {
+            self.data.classes.clone_from(&other.data.classes);
+        }
     }
 
     fn course(&self) -> Course<'_> {

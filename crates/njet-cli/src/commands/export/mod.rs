@@ -1,29 +1,35 @@
 //! `njet export`
 
+mod classify;
 mod samples;
+mod segment;
 mod size;
+mod subject;
 
 use super::report;
 use crate::Usage;
 use crate::progress::Meter;
 use crate::table::grouped;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use njet::data;
+use classify::Classified;
 use njet::interop::state_dict::{LOADER, pth, safetensors};
-use njet::interop::{BakeError, Baking, Form, Graph, Pixels, metadata, onnx};
-use njet::models::Classifier;
-use njet::training::{RunConfig, RunDirectory, load_model, write_file};
+use njet::interop::{BakeError, Baking, Form, Graph, Pixels, onnx};
+use njet::segmentation::SegmentationConfig;
+use njet::training::{RunDirectory, Task, load_model, write_file};
+use segment::Segmented;
 use serde::Serialize;
 use size::Size;
 use std::fs;
 use std::path::{Path, PathBuf};
+use subject::Subject;
 
 /// Write a run's model as plain convolutions: ONNX, or weights for PyTorch
 ///
 /// The scales are numbers now, so every N-jet layer is an ordinary convolution. The input is the normalised image,
-/// (pixel/255 − mean)/std; mean, std, size, class names and every sigma are in the metadata of the file. With safetensors
+/// (pixel/255 − mean)/std; mean, std, size, class names and every sigma are in the metadata of the file. The output are logits, one for each class; of
+/// a run that segments, for every pixel. With safetensors
 /// and pytorch a Python module is written beside the file that loads it into torch.nn.
 #[derive(Debug, Args)]
 pub struct Export {
@@ -39,7 +45,8 @@ pub struct Export {
     /// fewer multiply-adds (cheaper)
     #[arg(long, value_name = "NAME", default_value_t = Form::Dense)]
     form: Form,
-    /// Size of the images: free, N, or HEIGHTxWIDTH (default: free, or that of the run where the model depends on it)
+    /// Size of the images: free, N, or HEIGHTxWIDTH (default: free, or that of the run where the model depends on it; of scenes,
+    /// that of the test scenes)
     #[arg(long, value_name = "SIZE")]
     size: Option<Size>,
     /// Leave batch normalisation an operation of its own
@@ -68,6 +75,7 @@ enum Format {
 
 #[derive(Debug, Serialize)]
 struct Outcome {
+    task: Task,
     file: String,
     format: &'static str,
     form: &'static str,
@@ -97,33 +105,45 @@ impl Export {
     /// Bakes the best model of the run and writes it.
     pub fn run(self) -> Result<()> {
         let device = Device::flex();
-        let (run, config) = RunDirectory::open(&self.run)?;
-        let model = load_model(&run, &config, &device)?;
+        match RunDirectory::task(&self.run)? {
+            Task::Classify => {
+                let (run, config) = RunDirectory::open(&self.run)?;
+                let model = load_model(&run, &config, &device)?;
+                self.export(&Classified { model, config }, Task::Classify, &device)
+            }
+            Task::Segment => {
+                let (run, config) = RunDirectory::open_as::<SegmentationConfig>(&self.run)?;
+                let model = load_model(&run, &config, &device)?;
+                self.export(&Segmented::new(model, config), Task::Segment, &device)
+            }
+        }
+    }
+
+    fn export(&self, subject: &dyn Subject, task: Task, device: &Device) -> Result<()> {
         let loader = (self.format != Format::Onnx).then(|| self.out.with_extension("py"));
         if let Some(loader) = &loader {
             self.check_loader(loader)?;
         }
         let mut meter = Meter::new(PARTS);
-        let (graph, baking) = self.bake(&model, &config)?;
-        let normalisation = config.data.normalisation;
+        let (graph, baking) = self.bake(subject)?;
+        let normalisation = subject.normalisation();
         let (graph, pixels) = if self.normalise {
             (graph.normalising(normalisation.mean, normalisation.std), Pixels::UnitRange)
         } else {
             (graph, Pixels::Normalised)
         };
         meter.reach(1.0, "baked");
-        let classes = classes(&config);
+        let classes = classes(subject);
         // All that can fail is done before anything is written.
         let samples = match self.samples {
             None => None,
             Some(count) => {
-                let dataset =
-                    data::load(&config.data.source).context("the samples are test images of the run's data")?;
-                Some(samples::Samples::new(&dataset, &config, &model, &graph, pixels, count as usize, &device)?)
+                let mut told = |part: f64| meter.reach(1.0 + part, "testing");
+                Some(subject.samples(&graph, pixels, count as usize, device, &mut told)?)
             }
         };
         meter.reach(2.0, "tested");
-        let entries = metadata(&model, &config, classes.as_deref(), &baking, pixels);
+        let entries = subject.metadata(classes.as_deref(), &baking, pixels);
         let bytes = match self.format {
             Format::Onnx => onnx::encode(&graph, &entries),
             Format::Safetensors => safetensors(&graph, &entries),
@@ -149,6 +169,7 @@ impl Export {
         drop(meter);
         let path = |path: &Path| path.display().to_string();
         let outcome = Outcome {
+            task,
             file: path(&self.out),
             format: match self.format {
                 Format::Onnx => "onnx",
@@ -158,46 +179,56 @@ impl Export {
             form: baking.form.name(),
             size: baking.size,
             values: graph.len(),
-            values_cheaper: self.cheaper(&model, &baking).filter(|&cheaper| 2 * cheaper < graph.len()),
+            values_cheaper: self.cheaper(subject, &baking).filter(|&cheaper| 2 * cheaper < graph.len()),
             bytes: bytes.len(),
             input: if self.normalise { "pixel / 255" } else { "(pixel / 255 - mean) / std" },
             difference: samples.as_ref().map(samples::Samples::difference),
             samples: samples.is_some().then(|| path(&beside)),
             loader: loader.as_deref().map(path),
         };
-        report(self.json, &outcome, |outcome| text(outcome, &config))
+        report(self.json, &outcome, |outcome| text(outcome, subject.channels_and_classes()))
     }
 
     /// For images of any size where that is possible and no size was asked for, else for one.
-    fn bake(&self, model: &Classifier, config: &RunConfig) -> Result<(Graph, Baking)> {
+    fn bake(&self, subject: &dyn Subject) -> Result<(Graph, Baking)> {
         let baking = |size| Baking { form: self.form, fold_norm: !self.keep_norm, size };
         let (size, given) = match self.size {
             Some(Size::Pixels(size)) => (Some(size), true),
             Some(Size::Free) => (None, true),
             None => (None, false),
         };
-        match model.bake_graph(&baking(size)) {
+        match subject.bake(&baking(size)) {
             Ok(graph) => Ok((graph, baking(size))),
             Err(error @ BakeError::TooSmall { .. }) => Err(Usage(error.into()).into()),
             Err(error) if size.is_some() => Err(error.into()),
             Err(error) => {
-                let [height, width] = config.data.size;
-                if given {
-                    bail!("images of any size cannot be exported: {error}; use `--size {height}x{width}`");
-                }
+                let size = subject.size();
+                let [height, width] = match (size, given) {
+                    (Ok([height, width]), true) => {
+                        bail!("images of any size cannot be exported: {error}; use `--size {height}x{width}`")
+                    }
+                    (Err(_), true) => {
+                        bail!("images of any size cannot be exported: {error}; use `--size HEIGHTxWIDTH`")
+                    }
+                    (Err(why), false) => bail!(
+                        "images of any size cannot be exported: {error}; and which size is not known: {why}; choose one with \
+                         `--size HEIGHTxWIDTH`"
+                    ),
+                    (Ok(size), false) => size,
+                };
                 crate::say(format_args!("note: exported for images of {height}×{width} pixels alone: {error}"));
-                let baking = baking(Some(config.data.size));
-                Ok((model.bake_graph(&baking)?, baking))
+                let baking = baking(Some([height, width]));
+                Ok((subject.bake(&baking)?, baking))
             }
         }
     }
 
     /// Numbers of the cheaper form, where dense kernels are written.
-    fn cheaper(&self, model: &Classifier, baking: &Baking) -> Option<usize> {
+    fn cheaper(&self, subject: &dyn Subject, baking: &Baking) -> Option<usize> {
         if baking.form != Form::Dense {
             return None;
         }
-        let cheaper = model.bake_graph(&Baking { form: Form::Cheaper, ..baking.clone() });
+        let cheaper = subject.bake(&Baking { form: Form::Cheaper, ..baking.clone() });
         cheaper.ok().map(|graph| graph.len())
     }
 
@@ -220,30 +251,32 @@ impl Export {
 }
 
 /// Names of the classes: those that were kept with the run, else those of its data.
-fn classes(config: &RunConfig) -> Option<Vec<String>> {
-    let fit = |classes: &Vec<String>| classes.len() == config.model.classes;
-    let kept = Some(config.data.classes.clone()).filter(fit);
-    let names = kept.or_else(|| data::load(&config.data.source).ok().map(|dataset| dataset.classes).filter(fit));
+fn classes(subject: &dyn Subject) -> Option<Vec<String>> {
+    let [_, classes] = subject.channels_and_classes();
+    let fit = |names: &Vec<String>| names.len() == classes;
+    let (kept, source) = subject.kept_classes();
+    let names = Some(kept.to_vec()).filter(fit).or_else(|| subject.classes_of_data().filter(fit));
     if names.is_none() {
         crate::say(format_args!(
-            "note: the data of the run, {}, cannot be read: the file has no names of classes",
-            config.data.source
+            "note: the data of the run, {source}, cannot be read: the file has no names of classes"
         ));
     }
     names
 }
 
-fn text(outcome: &Outcome, config: &RunConfig) -> String {
+fn text(outcome: &Outcome, [channels, classes]: [usize; 2]) -> String {
     let size = outcome.size.map_or("height, width".to_owned(), |[height, width]| format!("{height}, {width}"));
+    let output = match outcome.task {
+        Task::Classify => format!("[batch, {classes}]: logits"),
+        Task::Segment => format!("[batch, {classes}, {size}]: logits of every pixel"),
+    };
     let mut text = format!(
-        "{}: {} numbers, {} bytes, {}\n    input   [batch, {}, {size}]: {}\n    output  [batch, {}]: logits\n",
+        "{}: {} numbers, {} bytes, {}\n    input   [batch, {channels}, {size}]: {}\n    output  {output}\n",
         outcome.file,
         grouped(outcome.values as u64),
         grouped(outcome.bytes as u64),
         outcome.form,
-        config.model.channels,
         outcome.input,
-        config.model.classes,
     );
     if let Some(values) = outcome.values_cheaper {
         text +=

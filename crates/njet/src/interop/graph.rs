@@ -73,8 +73,10 @@ pub struct ConvolveTransposed {
     pub bias: Option<Vec<f32>>,
     /// Distance between inputs along y and x, in pixels of the output.
     pub stride: [usize; 2],
-    /// Rows and columns that are cut off: (before, after) along y and x. Of `n` pixels (n − 1) · stride + taps become, less these.
+    /// Rows and columns that are cut off: (before, after) along y and x. Of `n` pixels (n − 1) · stride + taps become, less these,
     pub cut: [(usize, usize); 2],
+    /// and so many more at the end that no input reaches.
+    pub more: [usize; 2],
     /// Groups of channels that do not mix.
     pub groups: usize,
 }

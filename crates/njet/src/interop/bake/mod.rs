@@ -9,7 +9,7 @@ mod transposed;
 pub use plain::PlainNetwork;
 
 use crate::interop::graph::{Convolve, Graph, Operation, Value, Zeros};
-use crate::layer::{CallError, NJetConv2d, PaddingMode, around};
+use crate::layer::{CallError, NJetConv2d, NJetConvTranspose2d, PaddingMode, around};
 use crate::models::{Classifier, UNet};
 use burn::module::Param;
 use burn::nn::PaddingConfig2d;
@@ -190,6 +190,52 @@ impl NJetConv2d {
     pub fn bake_graph(&self, baking: &Baking) -> Result<Graph, BakeError> {
         let mut graph = Graph::new(self.alpha.dims()[1] * self.groups, baking.size);
         lower_layer(&mut graph, "layer", self, baking, Value::Image, baking.size)?;
+        Ok(graph)
+    }
+}
+
+impl NJetConvTranspose2d {
+    /// The layer as a network of plain operations, for images of the size that `baking` says or of any: transposed
+    /// convolutions, or, where the stride is real, matrices.
+    ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use njet::NJetConvTranspose2dConfig;
+    /// use njet::interop::Baking;
+    /// let device = Device::flex();
+    /// let layer = NJetConvTranspose2dConfig::new([8, 4]).with_stride([2, 2]).init(&device);
+    /// let plain = layer.bake_network(&Baking::default(), &device)?;
+    /// let x = Tensor::<4>::ones([1, 8, 7, 9], &device);
+    /// let apart = (plain.forward(x.clone()) - layer.forward(x)).abs().max();
+    /// assert!(apart.into_scalar::<f32>() < 1e-5);
+    /// # Ok::<(), njet::interop::BakeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A real stride, where the size is not given.
+    pub fn bake_network(&self, baking: &Baking, device: &Device) -> Result<PlainNetwork, BakeError> {
+        Ok(PlainNetwork::new(&self.bake_graph(baking)?, device))
+    }
+
+    /// The layer as a list of plain operations.
+    ///
+    /// # Errors
+    /// As for [`bake_network`](Self::bake_network).
+    pub fn bake_graph(&self, baking: &Baking) -> Result<Graph, BakeError> {
+        let Self { convolution, bias } = self;
+        let [channels_in, group_out, _] = convolution.alpha.dims();
+        let mut graph = Graph::new(channels_in, baking.size);
+        let settings = convolution.settings();
+        let alpha: Vec<f64> = convolution.alpha.val().into_data().iter::<f64>().collect();
+        let transposed = transposed::Transposed {
+            settings: &settings,
+            alpha: &alpha,
+            channels_in,
+            channels_out: group_out * settings.groups,
+            bias: bias.as_ref().map(|bias| bias.val().into_data().iter::<f32>().collect()),
+        };
+        let sizes = baking.size.map(|size| [size, self.output_size(size)]);
+        transposed.lower(&mut graph, "layer", baking, Value::Image, sizes)?;
         Ok(graph)
     }
 }

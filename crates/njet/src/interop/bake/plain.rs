@@ -242,11 +242,12 @@ fn zeros_around(x: Tensor<4>, margins: [(usize, usize); 2]) -> Tensor<4> {
 
 /// A transposed convolution as Burn's, which cuts off as much before as after: the lesser of the two.
 fn conv_transpose2d(convolve: &ConvolveTransposed, device: &Device) -> ConvTranspose2d {
-    let ConvolveTransposed { weight, bias, stride, cut, groups } = convolve;
+    let ConvolveTransposed { weight, bias, stride, cut, more, groups } = convolve;
     let [channels_in, group_out, height, width] = weight.shape[..] else { unreachable!("four axes") };
     let mut conv = ConvTranspose2dConfig::new([channels_in, group_out * groups], [height, width])
         .with_stride(*stride)
         .with_padding(cut.map(|(before, after)| before.min(after)))
+        .with_padding_out(*more)
         .with_groups(*groups)
         .with_bias(false)
         .init(device);

@@ -56,14 +56,17 @@ pub(super) fn lower(
     }
 }
 
-/// Adds a transposed layer; `alpha` is `[channels_in, channels_out / groups, B]`, `call` that of the convolution: mixing first,
+/// Adds a transposed layer; `alpha` is `[channels_in, channels_out / groups, B]`, `call` that of the convolution. Mixing first,
 ///
 /// ```text
 /// x times α: planes P_(j,i);  [Y_0ᵀ … Y_(N−j)ᵀ] · [P_(j,0); … P_(j,N−j)] for each j;  these side by side · [X_0; … X_N]
 /// ```
 ///
-/// # Panics
-/// If the inputs have filters of their own: then there is nothing to mix before they are applied.
+/// or, where the inputs have filters of their own:
+///
+/// ```text
+/// x · [X_0 … X_N], cut into N + 1 parts;  part j by [Y_0ᵀ; … Y_(N−j)ᵀ];  all B responses as channels, times α
+/// ```
 pub(super) fn lower_transposed(
     graph: &mut Graph,
     name: &str,
@@ -72,9 +75,12 @@ pub(super) fn lower_transposed(
     bias: Option<Vec<f32>>,
     x: Value,
 ) -> Value {
-    let sharing = call.geometry.sharing();
-    assert!(sharing != Sharing::Output, "a transposed layer whose inputs have filters of their own");
-    Layer::new(call, alpha).spread(graph, name, bias, x)
+    let layer = Layer::new(call, alpha);
+    match call.geometry.sharing() {
+        // What is an output of the convolution is an input here.
+        Sharing::Output => layer.spread_then_mix(graph, name, bias, x),
+        Sharing::Layer | Sharing::Group | Sharing::Input => layer.mix_then_spread(graph, name, bias, x),
+    }
 }
 
 struct Layer<'a> {
@@ -166,20 +172,11 @@ impl<'a> Layer<'a> {
 
     fn filter_then_mix(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
         let sets = self.sets(self.channels_in, |c| self.call.geometry.set_of_input(c));
-        let ([oh, ow], orders) = (self.outputs, self.order + 1);
-        let all = transposed(self.below(1, &sets, orders));
-        let all = graph.push(format!("{name}.along_x"), Operation::Right(all), &[x]);
-        let responses: Vec<Value> = (0..orders)
-            .map(|j| {
-                let part = Operation::Part { axis: 3, range: j * ow..(j + 1) * ow };
-                let part = graph.push(format!("{name}.order{j}"), part, &[all]);
-                let matrix = self.below(0, &sets, orders - j);
-                graph.push(format!("{name}.along_y{j}"), Operation::Left(matrix), &[part])
-            })
-            .collect();
-        let joined = join(graph, format!("{name}.responses"), 2, &responses);
-        let planes = Operation::Reshape([self.channels_in * self.basis, oh, ow]);
-        let planes = graph.push(format!("{name}.planes"), planes, &[joined]);
+        let orders = self.order + 1;
+        let along_x = transposed(self.below(1, &sets, orders));
+        let along_y = |orders| self.below(0, &sets, orders);
+        let planes =
+            self.responses(graph, name, along_x, along_y, [self.channels_in, self.outputs[0], self.outputs[1]], x);
         // The responses came by falling priority of x; the coefficients follow.
         let places = places(self.order);
         let by_basis = self.alpha.chunks_exact(self.basis);
@@ -192,6 +189,56 @@ impl<'a> Layer<'a> {
             groups: self.groups(),
         };
         graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[planes])
+    }
+
+    fn spread_then_mix(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
+        let sets = self.sets(self.channels_out, |o| self.call.geometry.set_of_output(o));
+        let orders = self.order + 1;
+        let along_x = self.beside(1, &sets, orders);
+        let along_y = |orders| transposed(self.beside(0, &sets, orders));
+        let planes =
+            self.responses(graph, name, along_x, along_y, [self.channels_out, self.inputs[0], self.inputs[1]], x);
+        let (group_out, group_in) = (self.group_in, self.channels_out / self.groups());
+        let mut weight = Vec::with_capacity(self.channels_in * group_in * self.basis);
+        for c in 0..self.channels_in {
+            for i in 0..group_in {
+                let o = c / group_out * group_in + i;
+                let alpha = &self.alpha[(o * group_out + c % group_out) * self.basis..][..self.basis];
+                weight.extend(places(self.order).into_iter().map(|b| alpha[b] as f32));
+            }
+        }
+        let mix = Convolve {
+            weight: Array::new([self.channels_in, group_in * self.basis, 1, 1], weight),
+            bias,
+            stride: [1, 1],
+            zeros: Zeros::Explicit([(0, 0); 2]),
+            groups: self.groups(),
+        };
+        graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[planes])
+    }
+
+    /// The B responses of each channel as channels, `h` × `w`: `along_x` gives all orders side by side, and `along_y` as many
+    /// as are asked for, one below the other.
+    fn responses(
+        &self,
+        graph: &mut Graph,
+        name: &str,
+        along_x: Array,
+        along_y: impl Fn(usize) -> Array,
+        [channels, h, w]: [usize; 3],
+        x: Value,
+    ) -> Value {
+        let orders = self.order + 1;
+        let all = graph.push(format!("{name}.along_x"), Operation::Right(along_x), &[x]);
+        let responses: Vec<Value> = (0..orders)
+            .map(|j| {
+                let part = Operation::Part { axis: 3, range: j * w..(j + 1) * w };
+                let part = graph.push(format!("{name}.order{j}"), part, &[all]);
+                graph.push(format!("{name}.along_y{j}"), Operation::Left(along_y(orders - j)), &[part])
+            })
+            .collect();
+        let joined = join(graph, format!("{name}.responses"), 2, &responses);
+        graph.push(format!("{name}.planes"), Operation::Reshape([channels * self.basis, h, w]), &[joined])
     }
 
     fn mix_then_filter(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
@@ -217,8 +264,7 @@ impl<'a> Layer<'a> {
         offset(graph, name, bias, self.channels_out, y)
     }
 
-    /// The transposed layer.
-    fn spread(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
+    fn mix_then_spread(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
         let channels = self.channels_in;
         let sets = self.sets(channels, |c| self.call.geometry.set_of_input(c));
         let ([h, w], orders) = (self.outputs, self.order + 1);

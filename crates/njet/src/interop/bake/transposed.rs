@@ -55,7 +55,11 @@ impl Transposed<'_> {
         let radius = kernels.radius();
         let stride = call.stride;
         let cut = [0, 1].map(|axis| around(&settings.padding, axis, to[axis], 2 * radius[axis] + 1, stride[axis]));
-        Ok(Spread { kernels, stride, cut }.lower(graph, name, baking.form, bias, x))
+        let more = [0, 1].map(|axis| {
+            let (before, after) = cut[axis];
+            to[axis] + before + after - ((from[axis] - 1) * stride[axis] + 2 * radius[axis] + 1)
+        });
+        Ok(Spread { kernels, stride, cut, more }.lower(graph, name, baking.form, bias, x))
     }
 }
 
@@ -64,6 +68,8 @@ struct Spread<'a> {
     kernels: Kernels<'a>,
     stride: [usize; 2],
     cut: [(usize, usize); 2],
+    /// Rows and columns at the end that nothing reaches.
+    more: [usize; 2],
 }
 
 impl Spread<'_> {
@@ -75,9 +81,9 @@ impl Spread<'_> {
             Form::Cheaper => filters_first.min(mix_first) < dense,
         };
         if !separable {
-            let (stride, cut, groups) = (self.stride, self.cut, self.kernels.groups);
+            let (stride, cut, more, groups) = (self.stride, self.cut, self.more, self.kernels.groups);
             // The transpose of a convolution has its weights as they are.
-            let convolve = ConvolveTransposed { weight: self.kernels.built_out(), bias, stride, cut, groups };
+            let convolve = ConvolveTransposed { weight: self.kernels.built_out(), bias, stride, cut, more, groups };
             return graph.push(name, Operation::ConvolveTransposed(convolve), &[x]);
         }
         if mix_first < filters_first {
@@ -115,11 +121,12 @@ impl Spread<'_> {
     /// Along one axis (0: y, 1: x), `[channels, planes / groups, taps]`.
     fn along(&self, axis: usize, weight: Vec<f32>, channels: usize, groups: usize) -> ConvolveTransposed {
         let taps = 2 * self.kernels.radius()[axis] + 1;
-        let (mut stride, mut cut, mut side) = ([1, 1], [(0, 0); 2], [1, 1]);
-        (stride[axis], cut[axis], side[axis]) = (self.stride[axis], self.cut[axis], taps);
+        let (mut stride, mut cut, mut more, mut side) = ([1, 1], [(0, 0); 2], [0, 0], [1, 1]);
+        (stride[axis], cut[axis]) = (self.stride[axis], self.cut[axis]);
+        (more[axis], side[axis]) = (self.more[axis], taps);
         let each = weight.len() / (channels * taps);
         let weight = Array::new([channels, each, side[0], side[1]], weight);
-        ConvolveTransposed { weight, bias: None, stride, cut, groups }
+        ConvolveTransposed { weight, bias: None, stride, cut, more, groups }
     }
 
     /// B planes for each output channel by the product with α, spread along y and x, where they are added.

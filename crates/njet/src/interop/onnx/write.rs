@@ -206,12 +206,13 @@ impl Writer {
     }
 
     fn convolve_transposed(&mut self, name: &str, convolve: &ConvolveTransposed, x: &str, output: &str) {
-        let ConvolveTransposed { weight, bias, stride, cut: [(top, bottom), (left, right)], groups } = convolve;
+        let ConvolveTransposed { weight, bias, stride, cut: [(top, bottom), (left, right)], more, groups } = convolve;
         let attributes = vec![
             ints("kernel_shape", &[weight.shape[2], weight.shape[3]]),
             ints("strides", stride),
             int("group", *groups as i64),
             ints("pads", &[*top, *left, *bottom, *right]),
+            ints("output_padding", more),
         ];
         let weight = self.array(format!("{name}.weight"), weight);
         let bias = bias.as_ref().map(|bias| self.array(format!("{name}.bias"), &Array::vector(bias.clone())));

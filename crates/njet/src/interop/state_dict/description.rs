@@ -44,10 +44,10 @@ fn operation(operation: &Operation) -> (&'static str, Json) {
             });
             ("conv", settings)
         }
-        Operation::ConvolveTransposed(ConvolveTransposed { weight, bias, stride, cut, groups }) => {
+        Operation::ConvolveTransposed(ConvolveTransposed { weight, bias, stride, cut, more, groups }) => {
             let settings = json!({
                 "in": weight.shape[0], "out": weight.shape[1] * groups, "kernel": weight.shape[2..], "stride": stride,
-                "groups": groups, "bias": bias.is_some(), "cut": pads(*cut),
+                "groups": groups, "bias": bias.is_some(), "cut": pads(*cut), "more": more,
             });
             ("conv_transposed", settings)
         }

@@ -43,7 +43,7 @@ def subsample(n, x, _):
 MODULES = {
     "conv": lambda n: nn.Conv2d(n["in"], n["out"], n["kernel"], n["stride"], groups=n["groups"], bias=n["bias"]),
     "conv_transposed": lambda n: nn.ConvTranspose2d(n["in"], n["out"], n["kernel"], n["stride"], [min(n["cut"][2:]), min(n["cut"][:2])],
-                                                    groups=n["groups"], bias=n["bias"]),
+                                                    n["more"], n["groups"], n["bias"]),
     "norm": lambda n: nn.BatchNorm2d(n["channels"], eps=n["epsilon"]),
     "linear": lambda n: nn.Linear(n["in"], n["out"]),
     "left": lambda n: Matrix(n["shape"]),

@@ -127,6 +127,7 @@ fn squares(conv: &Conv2d) -> ConvolveTransposed {
         bias: None,
         stride: [2, 2],
         cut: [(0, 0); 2],
+        more: [0, 0],
         groups: 1,
     }
 }

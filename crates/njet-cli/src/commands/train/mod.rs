@@ -92,10 +92,10 @@ pub struct Train {
     /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
-    /// Passes over the training images (default: 8, to segment 30)
+    /// Passes over the training images (default: 8, or more to segment few images)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<usize>,
-    /// Images in a step (default: 64, to segment 16)
+    /// Images in a step (default: 64, to segment 8)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch_size: Option<usize>,
     /// Optimiser: adamw or sgd

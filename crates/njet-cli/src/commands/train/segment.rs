@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use clap::Args;
 use njet::models::{LayerSettings, ModelError, Subsampling};
 use njet::segmentation::data::{JointAugment, SegmentationSet};
-use njet::segmentation::loss::Loss;
+use njet::segmentation::loss::{Loss, balanced_weights};
 use njet::segmentation::{SegmentationConfig, SegmentationSummary, SegmentationTrainer, UNET};
 use njet::training::{RunDirectory, Settings, Task, TrainingError};
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub struct SegmentFlags {
     /// Turn the training images by quarters
     #[arg(long)]
     quarter_turns: bool,
-    /// Training images become up to so many times as large or small (default: 2; 1 leaves them as they are)
+    /// Training images become up to so many times as large or small (default: 2, or 1 for `scenes`, which has all sizes; 1 leaves them as they are)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     scale_jitter: Option<f64>,
     /// Random change of brightness and contrast, 0 to 1 (default: 0.2)
@@ -193,7 +193,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     config.loss.class_weights = match &flags.class_weights {
         None => Vec::new(),
         Some(ClassWeights::Given(weights)) => weights.clone(),
-        Some(ClassWeights::Balanced) => balanced(&set.train.class_counts(set.classes.len())?),
+        Some(ClassWeights::Balanced) => balanced_weights(&set.train.class_counts(set.classes.len())?),
     };
     config.augment = if flags.no_augment { JointAugment::NONE } else { augment(train, config.augment) };
     Ok(config)
@@ -206,14 +206,6 @@ fn augment(train: &Train, usual: JointAugment) -> JointAugment {
         scale: train.segment.scale_jitter.unwrap_or(usual.scale),
         colour: train.segment.colour_jitter.unwrap_or(usual.colour),
     }
-}
-
-/// One over the number of pixels, 1 on average over the classes that occur; 0 for those that do not.
-fn balanced(counts: &[u64]) -> Vec<f32> {
-    let inverse: Vec<f64> = counts.iter().map(|&count| if count == 0 { 0.0 } else { 1.0 / count as f64 }).collect();
-    let occur = inverse.iter().filter(|&&weight| weight > 0.0).count();
-    let sum: f64 = inverse.iter().sum();
-    inverse.iter().map(|weight| (weight * occur as f64 / sum.max(f64::MIN_POSITIVE)) as f32).collect()
 }
 
 fn text(result: &Outcome) -> String {
@@ -244,8 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_classes_weigh_more() {
-        assert_eq!(balanced(&[300, 100, 0]), [0.5, 1.5, 0.0]);
+    fn class_weights_are_read() {
         assert_eq!(class_weights("1, 2.5"), Ok(ClassWeights::Given(vec![1.0, 2.5])));
         assert!(class_weights("1,x").is_err());
     }

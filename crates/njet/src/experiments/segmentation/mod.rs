@@ -9,6 +9,7 @@ use super::plan::{Ending, MOST_SEEDS, Options, Place, Watcher};
 use crate::models::{LayerKind, Subsampling};
 use crate::segmentation::SegmentationConfig;
 use crate::segmentation::data::{self, SCENES, SegmentationSet};
+use crate::segmentation::loss::balanced_weights;
 use burn::tensor::Device;
 use cell::SceneCell;
 pub use cell::{AtSize, SceneResult};
@@ -26,6 +27,13 @@ const QUICK_SCENES: &str = "scenes?canvas=32&largest=1&train=6&val=2&test=2";
 
 /// Seeds unless their number is given.
 const SEEDS: usize = 3;
+
+/// Pieces of scenes that a run trains on, each scene as often as that takes: enough to tell the settings apart, and short
+/// enough that four settings and three seeds take less than an hour on two cores.
+const PIECES: usize = 6_000;
+
+/// Few scenes are not seen more often than this.
+const MOST_EPOCHS: usize = 100;
 
 /// What the runs of a row have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +80,8 @@ impl ScenePlan {
             }
         }
         let mut config = SegmentationConfig::new(&set)?;
+        config.epochs = PIECES.div_ceil(set.train.len()).min(MOST_EPOCHS);
+        config.loss.class_weights = balanced_weights(&set.train.class_counts(set.classes.len())?);
         if quick {
             config.epochs = 1;
             config.model.width = 4;

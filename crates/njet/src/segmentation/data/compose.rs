@@ -5,7 +5,7 @@
 //! it covers, the rest from what is behind, and the mask has the item where it covers at least half of the pixel.
 //!
 //! Factors are drawn first and the largest item is put down first, so that their distribution is the one that was asked
-//! for whatever can be hidden by what. A place that would hide more than half of an item before it is drawn again.
+//! for whatever can be hidden by what. A place that would hide more than a quarter of an item before it is drawn again.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -170,9 +170,7 @@ fn compose(composition: &Composition, items: &Items, random: &mut Random) -> (Sc
     // Pixels that each had when it was put down.
     let mut at_first: Vec<usize> = Vec::new();
     let count = 1 + random.below(most);
-    // libm rounds the same on every machine.
-    let factor = |u: f32| (smallest * libm::exp(f64::from(u) * libm::log(largest / smallest))).clamp(smallest, largest);
-    let mut factors: Vec<f64> = (0..count).map(|_| factor(random.uniform())).collect();
+    let mut factors: Vec<f64> = (0..count).map(|_| factor(f64::from(random.uniform()), smallest, largest)).collect();
     factors.sort_by(|a, b| b.total_cmp(a));
     for factor in factors {
         let (which, gain) = (random.below(items.len()), 0.75 + 0.25 * random.uniform());
@@ -201,8 +199,18 @@ fn compose(composition: &Composition, items: &Items, random: &mut Random) -> (Sc
     (scene, Objects { list, map, unit: SizeUnit::Factor })
 }
 
+/// The factor below which the part `part` of all items is, so that items of every octave together have the same area: of
+/// a density like its power of −3. If it were uniform in its logarithm, nearly all of the area, and so of what there is to
+/// learn and to compute, would be that of a few large items.
+///
+/// Division and square root round the same on every machine.
+fn factor(part: f64, smallest: f64, largest: f64) -> f64 {
+    let [most, least] = [smallest, largest].map(|factor| 1.0 / (factor * factor));
+    (1.0 / (most + part * (least - most)).sqrt()).clamp(smallest, largest)
+}
+
 /// A corner for an item. A quarter of its extent may be outside, but not half of its pixels, and of each item before it
-/// half of the pixels that it had at first stay to be seen.
+/// three quarters of the pixels that it had at first stay to be seen.
 fn place(
     cutout: &Cutout,
     canvas: usize,
@@ -222,7 +230,7 @@ fn place(
                 hidden[object] += 1;
             }
         }
-        let seen = |object: usize| 2 * (list[object].pixels - hidden[object]) >= at_first[object];
+        let seen = |object: usize| 4 * (list[object].pixels - hidden[object]) >= 3 * at_first[object];
         (inside > 0 && 2 * inside >= solid && (0..list.len()).all(seen)).then_some(corner)
     })
 }

@@ -4,6 +4,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "flex")]
+mod fused;
+
 use super::data::IGNORED;
 
 /// Added to both sides of the quotient of the Dice loss, in pixels: a class of few pixels does not swing it.
@@ -136,6 +139,15 @@ impl Loss {
         if let Err(error) = self.check(classes) {
             panic!("{error}");
         }
+        #[cfg(feature = "flex")]
+        if fused::runs(&logits) {
+            return fused::forward(self, logits, target);
+        }
+        self.composed(logits, target)
+    }
+
+    /// The loss by operations that every backend has.
+    fn composed(&self, logits: Tensor<4>, target: Tensor<3, Int>) -> Tensor<1> {
         let pixels = Pixels::new(logits, target, &self.class_weights);
         let parts = [
             (self.cross_entropy, Pixels::cross_entropy as fn(&Pixels, f64) -> Tensor<1>),
@@ -146,6 +158,19 @@ impl Loss {
         let terms = weighted.map(|(weight, part)| part(&pixels, self.gamma).mul_scalar(weight));
         terms.reduce(|sum, term| sum + term).expect("a part of weight above 0")
     }
+}
+
+/// Class weights that give rare classes more: one over the number of pixels, 1 on average over the classes that occur; 0 for
+/// those that do not.
+///
+/// ```
+/// assert_eq!(njet::segmentation::loss::balanced_weights(&[300, 100, 0]), [0.5, 1.5, 0.0]);
+/// ```
+pub fn balanced_weights(counts: &[u64]) -> Vec<f32> {
+    let inverse: Vec<f64> = counts.iter().map(|&count| if count == 0 { 0.0 } else { 1.0 / count as f64 }).collect();
+    let occur = inverse.iter().filter(|&&weight| weight > 0.0).count();
+    let sum: f64 = inverse.iter().sum();
+    inverse.iter().map(|weight| (weight * occur as f64 / sum.max(f64::MIN_POSITIVE)) as f32).collect()
 }
 
 /// What the losses have in common.

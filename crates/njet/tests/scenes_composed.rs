@@ -107,7 +107,6 @@ fn masks_are_exactly_the_objects() {
     };
     let areas = [0.5, 1.0, 2.0].map(area);
     let all: f64 = areas.iter().sum();
-    println!("{} objects, {areas:?}", factors.len());
     assert!(areas.iter().all(|area| (area / all - 1.0 / 3.0).abs() < 0.1), "{areas:?} of {}", factors.len());
 }
 

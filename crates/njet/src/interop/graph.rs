@@ -64,6 +64,13 @@ pub struct Convolve {
     pub groups: usize,
 }
 
+impl Convolve {
+    /// A mixing of channels; the weights are `[channels_out, channels_in / groups, 1, 1]`.
+    pub(crate) fn pointwise(weight: Array, bias: Option<Vec<f32>>, groups: usize) -> Self {
+        Self { weight, bias, stride: [1, 1], zeros: Zeros::Explicit([(0, 0); 2]), groups }
+    }
+}
+
 /// The transpose of a convolution: every pixel is spread by the kernel over a larger image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConvolveTransposed {

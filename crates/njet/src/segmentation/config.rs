@@ -62,8 +62,9 @@ const CROP: usize = 96;
 /// Pieces that are trained on unless the number of epochs is given: few scenes are seen more often.
 const PIECES: usize = 24_000;
 
-/// Epochs unless their number is given.
-const EPOCHS: std::ops::RangeInclusive<usize> = 8..=100;
+/// Epochs unless their number is given, at least and at most.
+const LEAST_EPOCHS: usize = 8;
+pub(crate) const MOST_EPOCHS: usize = 100;
 
 impl SegmentationConfig {
     /// AdamW and a cosine, 8 pieces of 96×96 pixels in a step, cross-entropy and Dice; so many epochs that 24,000 pieces are
@@ -75,7 +76,7 @@ impl SegmentationConfig {
         let greatest = |axis: usize| (0..set.train.len()).map(|i| set.train.size(i)[axis]).max().unwrap_or(1);
         Ok(Self {
             task: Task::Segment,
-            epochs: PIECES.div_ceil(set.train.len().max(1)).clamp(*EPOCHS.start(), *EPOCHS.end()),
+            epochs: PIECES.div_ceil(set.train.len().max(1)).clamp(LEAST_EPOCHS, MOST_EPOCHS),
             batch_size: 8,
             seed: 1,
             data: SceneConfig {

@@ -16,6 +16,7 @@ pub mod metrics;
 mod tiles;
 mod trainer;
 
+pub(crate) use config::MOST_EPOCHS;
 pub use config::{SceneConfig, SegmentationConfig, UNET};
 pub use evaluate::{SceneEvaluation, evaluate_scenes};
 pub use tiles::{Segmenter, Tile, TileError};

@@ -7,9 +7,9 @@ mod results;
 use super::error::ExperimentError;
 use super::plan::{Ending, MOST_SEEDS, Options, Place, Watcher};
 use crate::models::{LayerKind, Subsampling};
-use crate::segmentation::SegmentationConfig;
 use crate::segmentation::data::{self, SCENES, SegmentationSet};
 use crate::segmentation::loss::balanced_weights;
+use crate::segmentation::{MOST_EPOCHS, SegmentationConfig};
 use burn::tensor::Device;
 use cell::SceneCell;
 pub use cell::{AtSize, SceneResult};
@@ -31,9 +31,6 @@ const SEEDS: usize = 3;
 /// Pieces of scenes that a run trains on, each scene as often as that takes: enough to tell the settings apart, and short
 /// enough that four settings and three seeds take less than an hour on two cores.
 const PIECES: usize = 6_000;
-
-/// Few scenes are not seen more often than this.
-const MOST_EPOCHS: usize = 100;
 
 /// What the runs of a row have in common.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,15 @@ use njet_kernels::Sharing;
 /// The part of a kernel's sum of magnitudes that may be cut.
 const CUT: f64 = 1e-6;
 
+/// Where the filters of a layer go, beside its input.
+pub(super) struct Place<'a> {
+    /// Of the layer.
+    pub(super) name: &'a str,
+    pub(super) bias: Option<Vec<f32>>,
+    pub(super) stride: [usize; 2],
+    pub(super) zeros: Zeros,
+}
+
 /// The coefficients and cut taps of a layer.
 pub(super) struct Kernels<'a> {
     pub(super) alpha: &'a [f64],
@@ -75,13 +84,30 @@ impl<'a> Kernels<'a> {
         self.cut
     }
 
+    /// The filters of an input channel, where it has one set.
+    pub(super) fn set_of_input(&self, c: usize) -> usize {
+        match self.sharing {
+            Sharing::Layer => 0,
+            Sharing::Group => c / self.group_in,
+            // Of a depthwise layer the outputs are the inputs.
+            Sharing::Input | Sharing::Output => c,
+        }
+    }
+
+    /// The filters of an output channel, where it has one set.
+    pub(super) fn set_of_output(&self, o: usize) -> usize {
+        match self.sharing {
+            Sharing::Layer => 0,
+            Sharing::Group => o / (self.channels_out / self.groups),
+            Sharing::Input | Sharing::Output => o,
+        }
+    }
+
     /// The kernel of output `o` and the `c`-th input of its group, `[2R + 1][2R + 1]`.
     fn kernel(&self, o: usize, c: usize, kernel: &mut [f64]) {
         let set = match self.sharing {
-            Sharing::Layer => 0,
-            Sharing::Group => o / (self.channels_out / self.groups),
             Sharing::Input => o / (self.channels_out / self.groups) * self.group_in + c,
-            Sharing::Output => o,
+            Sharing::Layer | Sharing::Group | Sharing::Output => self.set_of_output(o),
         };
         let [y, x] = [&self.taps[0][set], &self.taps[1][set]];
         let alpha = &self.alpha[(o * self.group_in + c) * self.basis..][..self.basis];
@@ -139,30 +165,17 @@ impl<'a> Kernels<'a> {
     }
 
     /// Adds the layer in a form.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn lower(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        form: Form,
-        bias: Option<Vec<f32>>,
-        stride: [usize; 2],
-        zeros: Zeros,
-        x: Value,
-    ) -> Value {
-        let (dense, filters_first, mix_first) = self.costs(stride);
-        let separable = match form {
-            Form::Dense => false,
-            Form::Separable => true,
-            Form::Cheaper => filters_first.min(mix_first) < dense,
-        };
-        if !separable {
-            return self.dense(graph, name, bias, stride, zeros, x);
+    pub(super) fn lower(&self, graph: &mut Graph, form: Form, place: Place<'_>, x: Value) -> Value {
+        let (dense, filters_first, mix_first) = self.costs(place.stride);
+        if !form.is_separable(dense, filters_first.min(mix_first)) {
+            let Place { name, bias, stride, zeros } = place;
+            let convolve = Convolve { weight: self.built_out(), bias, stride, zeros, groups: self.groups };
+            return graph.push(name, Operation::Convolve(convolve), &[x]);
         }
         if mix_first < filters_first {
-            self.mix_then_filter(graph, name, bias, stride, zeros, x)
+            self.mix_then_filter(graph, place, x)
         } else {
-            self.filter_then_mix(graph, name, bias, stride, zeros, x)
+            self.filter_then_mix(graph, place, x)
         }
     }
 
@@ -187,19 +200,6 @@ impl<'a> Kernels<'a> {
         )
     }
 
-    fn dense(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        bias: Option<Vec<f32>>,
-        stride: [usize; 2],
-        zeros: Zeros,
-        x: Value,
-    ) -> Value {
-        let convolve = Convolve { weight: self.built_out(), bias, stride, zeros, groups: self.groups };
-        graph.push(name, Operation::Convolve(convolve), &[x])
-    }
-
     /// All kernels, `[channels_out, channels_in / groups, height, width]`.
     pub(super) fn built_out(&self) -> Array {
         let [height, width] = self.radius().map(|radius| 2 * radius + 1);
@@ -215,21 +215,10 @@ impl<'a> Kernels<'a> {
     }
 
     /// B responses of each input channel by filters along x and y, then the product with α.
-    fn filter_then_mix(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        bias: Option<Vec<f32>>,
-        stride: [usize; 2],
-        zeros: Zeros,
-        x: Value,
-    ) -> Value {
+    fn filter_then_mix(&self, graph: &mut Graph, place: Place<'_>, x: Value) -> Value {
+        let Place { name, bias, stride, zeros } = place;
         let channels = self.groups * self.group_in;
-        let set = |c: usize| match self.sharing {
-            Sharing::Layer => 0,
-            Sharing::Group => c / self.group_in,
-            Sharing::Input | Sharing::Output => c,
-        };
+        let set = |c| self.set_of_input(c);
         let planes = channels * self.basis;
         let [height, width] = self.radius().map(|radius| 2 * radius + 1);
         let along_x = Convolve {
@@ -247,42 +236,21 @@ impl<'a> Kernels<'a> {
             groups: planes,
         };
         let weight = self.alpha.iter().map(|&alpha| alpha as f32).collect();
-        let mix = Convolve {
-            weight: Array::new([self.channels_out, self.group_in * self.basis, 1, 1], weight),
-            bias,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups,
-        };
+        let weight = Array::new([self.channels_out, self.group_in * self.basis, 1, 1], weight);
+        let mix = Convolve::pointwise(weight, bias, self.groups);
         let x = graph.push(format!("{name}.along_x"), Operation::Convolve(along_x), &[x]);
         let x = graph.push(format!("{name}.along_y"), Operation::Convolve(along_y), &[x]);
         graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x])
     }
 
     /// B planes for each output channel by the product with α, then filters along y and x, the last of which add them.
-    fn mix_then_filter(
-        &self,
-        graph: &mut Graph,
-        name: &str,
-        bias: Option<Vec<f32>>,
-        stride: [usize; 2],
-        zeros: Zeros,
-        x: Value,
-    ) -> Value {
-        let set = |o: usize| match self.sharing {
-            Sharing::Layer => 0,
-            Sharing::Group => o / (self.channels_out / self.groups),
-            Sharing::Input | Sharing::Output => o,
-        };
+    fn mix_then_filter(&self, graph: &mut Graph, place: Place<'_>, x: Value) -> Value {
+        let Place { name, bias, stride, zeros } = place;
+        let set = |o| self.set_of_output(o);
         let planes = self.channels_out * self.basis;
         let [height, width] = self.radius().map(|radius| 2 * radius + 1);
-        let mix = Convolve {
-            weight: Array::new([planes, self.group_in, 1, 1], self.alpha_by_basis()),
-            bias: None,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups,
-        };
+        let mix =
+            Convolve::pointwise(Array::new([planes, self.group_in, 1, 1], self.alpha_by_basis()), None, self.groups);
         let along_y = Convolve {
             weight: Array::new([planes, 1, height, 1], self.filters(0, self.channels_out, set)),
             bias: None,

@@ -42,6 +42,15 @@ impl Form {
             Self::Cheaper => "cheaper",
         }
     }
+
+    /// Whether a layer is made a chain, from the multiply-adds of its kernel and of its cheapest chain.
+    fn is_separable(self, dense: f64, chain: f64) -> bool {
+        match self {
+            Self::Dense => false,
+            Self::Separable => true,
+            Self::Cheaper => chain < dense,
+        }
+    }
 }
 
 impl fmt::Display for Form {
@@ -359,7 +368,8 @@ pub(super) fn lower_layer(
         }
         (mode, Some(margins)) => (border(graph, name, mode, margins, size, x), none),
     };
-    Ok(kernels.lower(graph, name, baking.form, bias, stride, zeros, x))
+    let place = kernels::Place { name, bias, stride, zeros };
+    Ok(kernels.lower(graph, baking.form, place, x))
 }
 
 /// The image continued by itself. Where it is narrower than the margin, an engine's own padding cannot do it.

@@ -1,9 +1,7 @@
 //! A list of plain operations as a Burn module.
 
 use super::conv2d;
-use crate::interop::graph::{
-    Array, Convolve, ConvolveTransposed, First, Graph, Node, Normalise, Operation, Value, Zeros,
-};
+use crate::interop::graph::{Array, Convolve, ConvolveTransposed, First, Graph, Node, Normalise, Operation, Value};
 use crate::layer::PaddingMode;
 use burn::module::{Module, Param, RunningState};
 use burn::nn::conv::{Conv2d, ConvTranspose2d, ConvTranspose2dConfig};
@@ -59,13 +57,7 @@ impl PlainNetwork {
                 }
                 Operation::Linear { weight, bias } => {
                     let weight = Array::new([weight.shape[0], weight.shape[1], 1, 1], weight.values.clone());
-                    let convolve = Convolve {
-                        weight,
-                        bias: Some(bias.clone()),
-                        stride: [1, 1],
-                        zeros: Zeros::Explicit([(0, 0); 2]),
-                        groups: 1,
-                    };
+                    let convolve = Convolve::pointwise(weight, Some(bias.clone()), 1);
                     convolutions.push(conv2d(&convolve, device));
                     (Operation::Linear { weight: empty(), bias: Vec::new() }, convolutions.len() - 1)
                 }

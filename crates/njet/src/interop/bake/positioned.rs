@@ -1,7 +1,7 @@
 //! Layers whose outputs stand at real distances, on images of one size: a matrix for each axis and a 1×1 product.
 
 use super::kernels::by_basis;
-use crate::interop::graph::{Array, Convolve, Graph, Operation, Value, Zeros};
+use crate::interop::graph::{Array, Convolve, Graph, Operation, Value};
 use crate::layer::{Call, Settings, nearest_pixels};
 use njet_basis::JetIndex;
 use njet_kernels::Sharing;
@@ -181,13 +181,11 @@ impl<'a> Layer<'a> {
         let places = places(self.order);
         let by_basis = self.alpha.chunks_exact(self.basis);
         let weight = by_basis.flat_map(|alpha| places.iter().map(|&b| alpha[b] as f32)).collect();
-        let mix = Convolve {
-            weight: Array::new([self.channels_out, self.group_in * self.basis, 1, 1], weight),
+        let mix = Convolve::pointwise(
+            Array::new([self.channels_out, self.group_in * self.basis, 1, 1], weight),
             bias,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups(),
-        };
+            self.groups(),
+        );
         graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[planes])
     }
 
@@ -207,13 +205,11 @@ impl<'a> Layer<'a> {
                 weight.extend(places(self.order).into_iter().map(|b| alpha[b] as f32));
             }
         }
-        let mix = Convolve {
-            weight: Array::new([self.channels_in, group_in * self.basis, 1, 1], weight),
+        let mix = Convolve::pointwise(
+            Array::new([self.channels_in, group_in * self.basis, 1, 1], weight),
             bias,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups(),
-        };
+            self.groups(),
+        );
         graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[planes])
     }
 
@@ -249,13 +245,11 @@ impl<'a> Layer<'a> {
         let rows: Vec<&[f64]> = rows.chunks_exact(self.group_in).collect();
         let weight = (0..self.channels_out).flat_map(|o| places.iter().map(move |b| o * self.basis + b));
         let weight = weight.flat_map(|row| rows[row].iter().map(|&alpha| alpha as f32)).collect();
-        let mix = Convolve {
-            weight: Array::new([self.channels_out * self.basis, self.group_in, 1, 1], weight),
-            bias: None,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups(),
-        };
+        let mix = Convolve::pointwise(
+            Array::new([self.channels_out * self.basis, self.group_in, 1, 1], weight),
+            None,
+            self.groups(),
+        );
         let planes = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
         // Side by side: what is multiplied is one below the other, and the product is the sum.
         let fields = self.fields(graph, name, planes, self.channels_out, h, w, |orders| self.beside(0, &sets, orders));
@@ -277,13 +271,7 @@ impl<'a> Layer<'a> {
                 weight.extend((first..first + group_in).map(at));
             }
         }
-        let mix = Convolve {
-            weight: Array::new([channels * self.basis, group_in, 1, 1], weight),
-            bias: None,
-            stride: [1, 1],
-            zeros: Zeros::Explicit([(0, 0); 2]),
-            groups: self.groups(),
-        };
+        let mix = Convolve::pointwise(Array::new([channels * self.basis, group_in, 1, 1], weight), None, self.groups());
         let planes = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
         let fields =
             self.fields(graph, name, planes, channels, h, w, |orders| transposed(self.below(0, &sets, orders)));
@@ -339,13 +327,7 @@ impl<'a> Layer<'a> {
 fn offset(graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, channels: usize, y: Value) -> Value {
     let Some(bias) = bias else { return y };
     // A depthwise 1×1 with weights of 1: no other plain operation adds to channels.
-    let add = Convolve {
-        weight: Array::new([channels, 1, 1, 1], vec![1.0; channels]),
-        bias: Some(bias),
-        stride: [1, 1],
-        zeros: Zeros::Explicit([(0, 0); 2]),
-        groups: channels,
-    };
+    let add = Convolve::pointwise(Array::new([channels, 1, 1, 1], vec![1.0; channels]), Some(bias), channels);
     graph.push(format!("{name}.offset"), Operation::Convolve(add), &[y])
 }
 

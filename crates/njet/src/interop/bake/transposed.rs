@@ -2,7 +2,7 @@
 
 use super::kernels::Kernels;
 use super::{BakeError, Baking, Form, positioned};
-use crate::interop::graph::{Array, Convolve, ConvolveTransposed, Graph, Operation, Value, Zeros};
+use crate::interop::graph::{Array, Convolve, ConvolveTransposed, Graph, Operation, Value};
 use crate::layer::{Settings, around};
 use burn::nn::PaddingConfig2d;
 use njet_kernels::Sharing;
@@ -75,12 +75,7 @@ struct Spread<'a> {
 impl Spread<'_> {
     fn lower(&self, graph: &mut Graph, name: &str, form: Form, bias: Option<Vec<f32>>, x: Value) -> Value {
         let (dense, filters_first, mix_first) = self.costs();
-        let separable = match form {
-            Form::Dense => false,
-            Form::Separable => true,
-            Form::Cheaper => filters_first.min(mix_first) < dense,
-        };
-        if !separable {
+        if !form.is_separable(dense, filters_first.min(mix_first)) {
             let (stride, cut, more, groups) = (self.stride, self.cut, self.more, self.kernels.groups);
             // The transpose of a convolution has its weights as they are.
             let convolve = ConvolveTransposed { weight: self.kernels.built_out(), bias, stride, cut, more, groups };
@@ -131,12 +126,9 @@ impl Spread<'_> {
 
     /// B planes for each output channel by the product with α, spread along y and x, where they are added.
     fn mix_then_filter(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
-        let Kernels { groups, group_in: group_out, basis, sharing, .. } = self.kernels;
-        let set = |c: usize| match sharing {
-            Sharing::Layer => 0,
-            Sharing::Group => c / group_out,
-            Sharing::Input | Sharing::Output => c,
-        };
+        let Kernels { groups, basis, .. } = self.kernels;
+        // An output here is an input of the convolution.
+        let set = |c| self.kernels.set_of_input(c);
         let channels_out = self.channels_out();
         let planes = channels_out * basis;
         let group_in = self.channels_in() / groups;
@@ -146,7 +138,7 @@ impl Spread<'_> {
                 weight.extend((0..group_in).map(|i| self.alpha(c, i, b)));
             }
         }
-        let mix = pointwise(Array::new([planes, group_in, 1, 1], weight), None, groups);
+        let mix = Convolve::pointwise(Array::new([planes, group_in, 1, 1], weight), None, groups);
         let along_y = self.along(0, self.kernels.filters(0, channels_out, set), planes, planes);
         let along_x = self.along(1, self.kernels.filters(1, channels_out, set), planes, channels_out);
         let x = graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x]);
@@ -157,14 +149,10 @@ impl Spread<'_> {
 
     /// B planes of each input channel, spread along x and y, then the product with α.
     fn filter_then_mix(&self, graph: &mut Graph, name: &str, bias: Option<Vec<f32>>, x: Value) -> Value {
-        let Kernels { groups, basis, sharing, .. } = self.kernels;
+        let Kernels { groups, basis, .. } = self.kernels;
         let (channels_in, channels_out) = (self.channels_in(), self.channels_out());
         let group_in = channels_in / groups;
-        let set = |o: usize| match sharing {
-            Sharing::Layer => 0,
-            Sharing::Group => o / group_in,
-            Sharing::Input | Sharing::Output => o,
-        };
+        let set = |o| self.kernels.set_of_output(o);
         let planes = channels_in * basis;
         let along_x = self.along(1, self.kernels.filters(1, channels_in, set), channels_in, channels_in);
         let along_y = self.along(0, self.kernels.filters(0, channels_in, set), planes, planes);
@@ -174,7 +162,7 @@ impl Spread<'_> {
                 weight.extend((0..basis).map(|b| self.alpha(c, i, b)));
             }
         }
-        let mix = pointwise(Array::new([channels_out, group_in * basis, 1, 1], weight), bias, groups);
+        let mix = Convolve::pointwise(Array::new([channels_out, group_in * basis, 1, 1], weight), bias, groups);
         let x = graph.push(format!("{name}.along_x"), Operation::ConvolveTransposed(along_x), &[x]);
         let x = graph.push(format!("{name}.along_y"), Operation::ConvolveTransposed(along_y), &[x]);
         graph.push(format!("{name}.mix"), Operation::Convolve(mix), &[x])
@@ -186,8 +174,4 @@ impl Spread<'_> {
         let o = c / group_out * (self.channels_in() / groups) + i;
         alpha[(o * group_out + c % group_out) * basis + b] as f32
     }
-}
-
-fn pointwise(weight: Array, bias: Option<Vec<f32>>, groups: usize) -> Convolve {
-    Convolve { weight, bias, stride: [1, 1], zeros: Zeros::Explicit([(0, 0); 2]), groups }
 }

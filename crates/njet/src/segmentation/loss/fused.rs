@@ -52,19 +52,22 @@ pub(super) fn forward(loss: &Loss, logits: Tensor<4>, target: Tensor<3, Int>) ->
 
 impl LossOps for Flex {
     fn pixel_loss(logits: FlexTensor, call: PixelLoss) -> FlexTensor {
-        let [loss, _] = Self::pixel_loss_and_gradient(logits, &call);
-        loss
+        let (value, _) = call.sums(&logits.to_contiguous());
+        scalar(value)
     }
 }
 
 impl LossGradients for Flex {
     fn pixel_loss_and_gradient(logits: FlexTensor, call: &PixelLoss) -> [FlexTensor; 2] {
         let logits = logits.to_contiguous();
-        let shape = logits.shape();
-        let numbers = logits.as_slice().expect("a contiguous f32 tensor");
-        let (value, gradient) = value_and_gradient(call, [shape[0], shape[1], shape[2] * shape[3]], numbers);
-        [TensorData::new(vec![value as f32], [1]), TensorData::new(gradient, shape.to_vec())].map(FlexTensor::from_data)
+        let (value, gradient) = call.sums(&logits);
+        let gradient = gradient.into_gradient(call);
+        [scalar(value), FlexTensor::from_data(TensorData::new(gradient, logits.shape().to_vec()))]
     }
+}
+
+fn scalar(value: f64) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(vec![value as f32], [1]))
 }
 
 #[derive(Debug)]
@@ -150,25 +153,46 @@ struct Dice {
 /// Pixels that are worked on together: their sums stay in registers and the first cache.
 const CHUNK: usize = 256;
 
-/// The loss, and its gradient by the logits, `[batch, classes, pixels]`. Images are summed in their order, so that nothing
-/// depends on threads.
-fn value_and_gradient(call: &PixelLoss, [batch, classes, pixels]: [usize; 3], logits: &[f32]) -> (f64, Vec<f32>) {
-    let loss = &call.loss;
-    let mut gradient = vec![0.0; logits.len()];
-    if logits.is_empty() {
-        return (0.0, gradient);
+/// After the first pass: what the gradient is made of.
+struct Halfway {
+    /// Probabilities, `[batch, classes, pixels]`.
+    p: Vec<f32>,
+    classes: usize,
+    /// Pixels of an image.
+    pixels: usize,
+    /// One over the sum of the weights, 0 where no pixel counts.
+    mean: f64,
+    dice: Dice,
+}
+
+impl PixelLoss {
+    /// The loss, of contiguous logits. Images are summed in their order, so that nothing depends on threads.
+    fn sums(&self, logits: &FlexTensor) -> (f64, Halfway) {
+        let (loss, shape) = (&self.loss, logits.shape());
+        let (classes, pixels) = (shape[1], shape[2] * shape[3]);
+        let logits: &[f32] = logits.as_slice().expect("a contiguous f32 tensor");
+        let mut p = vec![0.0; logits.len()];
+        // Without pixels there are no pieces either.
+        let (image, plane) = ((classes * pixels).max(1), pixels.max(1));
+        let images = p.par_chunks_exact_mut(image).zip(logits.par_chunks_exact(image));
+        let images = images.zip(self.target.par_chunks_exact(plane));
+        let sums: Vec<Sums> = images.map(|((p, logits), target)| probabilities(loss, logits, target, p)).collect();
+        let sums = sums.iter().fold(Sums::new(classes), Sums::add);
+        let mean = if sums.weight > 0.0 { 1.0 / sums.weight } else { 0.0 };
+        let dice = sums.dice();
+        let value = mean * (loss.cross_entropy * sums.cross_entropy + loss.focal * sums.focal) + loss.dice * dice.value;
+        (value, Halfway { p, classes, pixels, mean, dice })
     }
-    let images = gradient.par_chunks_exact_mut(classes * pixels).zip(logits.par_chunks_exact(classes * pixels));
-    let images = images.zip(call.target.par_chunks_exact(pixels));
-    let sums: Vec<Sums> = images.map(|((p, logits), target)| probabilities(loss, logits, target, p)).collect();
-    debug_assert_eq!(sums.len(), batch);
-    let sums = sums.iter().fold(Sums::new(classes), Sums::add);
-    let mean = if sums.weight > 0.0 { 1.0 / sums.weight } else { 0.0 };
-    let dice = sums.dice();
-    let value = mean * (loss.cross_entropy * sums.cross_entropy + loss.focal * sums.focal) + loss.dice * dice.value;
-    let images = gradient.par_chunks_exact_mut(classes * pixels).zip(call.target.par_chunks_exact(pixels));
-    images.for_each(|(p, target)| gradient_of_image(loss, mean, &dice, target, p));
-    (value, gradient)
+}
+
+impl Halfway {
+    /// The gradient by the logits.
+    fn into_gradient(self, call: &PixelLoss) -> Vec<f32> {
+        let Self { mut p, classes, pixels, mean, dice } = self;
+        let images = p.par_chunks_exact_mut((classes * pixels).max(1)).zip(call.target.par_chunks_exact(pixels.max(1)));
+        images.for_each(|(p, target)| gradient_of_image(&call.loss, mean, &dice, target, p));
+        p
+    }
 }
 
 fn weight(loss: &Loss, class: u8) -> f64 {

@@ -348,3 +348,14 @@ fn normalisation_is_folded_or_kept() {
     assert_eq!(names(false)[..5], kept.map(|name| format!("layer1.{name}")));
     assert_eq!(names(false)[15..], ["linear.weight", "linear.bias"]);
 }
+
+/// A depthwise layer: its small kernel takes fewer multiply-adds than the filters of its basis, its large one more.
+#[test]
+fn the_cheaper_form_is_taken() {
+    for (sigma, operations) in [(1.0, 1), (8.0, 3)] {
+        let config = NJetConv2dConfig::new([4, 4]).with_groups(4).with_extent(2.0).with_sigma(sigma);
+        let baking = Baking { form: Form::Cheaper, ..Baking::default() };
+        let graph = config.init(&device()).bake_graph(&baking).unwrap();
+        assert_eq!(graph.nodes.len(), operations, "σ = {sigma}");
+    }
+}

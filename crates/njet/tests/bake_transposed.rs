@@ -117,3 +117,14 @@ fn layers_in_another_engine() {
         assert!(apart < SAME, "case {number}: {apart}");
     }
 }
+
+/// As for the layer that it is the transpose of.
+#[test]
+fn the_cheaper_form_is_taken() {
+    for (sigma, operations) in [(1.0, 1), (8.0, 3)] {
+        let config = NJetConvTranspose2dConfig::new([4, 4]).with_groups(4).with_extent(2.0).with_sigma(sigma);
+        let baking = Baking { form: Form::Cheaper, ..Baking::default() };
+        let graph = config.init(&device()).bake_graph(&baking).unwrap();
+        assert_eq!(graph.nodes.len(), operations, "σ = {sigma}");
+    }
+}

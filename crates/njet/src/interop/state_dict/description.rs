@@ -4,70 +4,75 @@ use crate::interop::graph::{Convolve, ConvolveTransposed, First, Graph, Normalis
 use crate::layer::PaddingMode;
 use serde_json::{Value as Json, json};
 
-/// A list of objects with `name`, `op`, `inputs` (0 is the image, n the result of the n-th operation) and the settings of
-/// the operation. Pixels around an image are `[left, right, top, bottom]`, as in `torch.nn.functional.pad`.
+/// What PyTorch calls an operation, and its settings there.
+type Call = (&'static str, Json);
+
+/// A list of objects: `name`, `op`, `settings` and `inputs`, where 0 is the image and n the result of the n-th object.
+///
+/// `op` is what PyTorch calls it: a module of `torch.nn` where it begins with a capital (`name` is that of its weights), a function of
+/// `torch.nn.functional` or `torch` otherwise, and `settings` its named arguments. The few that PyTorch has not are in the loader.
 pub fn description(graph: &Graph) -> Json {
-    let nodes = graph.nodes.iter().map(|node| {
-        let inputs: Vec<usize> = node
+    let mut objects: Vec<Json> = Vec::new();
+    let mut results = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let mut inputs: Vec<usize> = node
             .inputs
             .iter()
-            .map(|value| match value {
+            .map(|value| match *value {
                 Value::Image => 0,
-                Value::Node(number) => number + 1,
+                Value::Node(number) => results[number],
             })
             .collect();
-        let (op, settings) = operation(&node.operation);
-        let mut object = json!({ "name": node.name, "op": op, "inputs": inputs });
-        if let (Some(object), Json::Object(settings)) = (object.as_object_mut(), settings) {
-            object.extend(settings);
+        for (op, settings) in calls(&node.operation) {
+            objects.push(json!({ "name": node.name, "op": op, "settings": settings, "inputs": inputs }));
+            inputs = vec![objects.len()];
         }
-        object
-    });
-    nodes.collect()
+        results.push(objects.len());
+    }
+    objects.into()
 }
 
-fn pads([(top, bottom), (left, right)]: [(usize, usize); 2]) -> Json {
-    json!([left, right, top, bottom])
+/// Rows and columns before and after an image, in the order of `torch.nn.functional.pad`.
+fn pad([(top, bottom), (left, right)]: [(usize, usize); 2], mode: &str) -> Call {
+    ("pad", json!({ "pad": [left, right, top, bottom], "mode": mode }))
 }
 
-fn operation(operation: &Operation) -> (&'static str, Json) {
+/// Rows and columns less.
+fn cut([(top, bottom), (left, right)]: [(usize, usize); 2]) -> Option<Call> {
+    let less = [left, right, top, bottom].map(|pixels| -(pixels as i64));
+    less.iter().any(|&pixels| pixels != 0).then(|| ("pad", json!({ "pad": less })))
+}
+
+/// An operation as one of PyTorch's, or several, each applied to what the one before made.
+fn calls(operation: &Operation) -> Vec<Call> {
+    let one = |op, settings| vec![(op, settings)];
     let none = json!({});
     match operation {
-        Operation::Convolve(Convolve { weight, bias, stride, zeros, groups }) => {
-            let pads = match *zeros {
-                Zeros::Same => json!("same"),
-                Zeros::Explicit(around) => pads(around),
-            };
-            let settings = json!({
-                "in": weight.shape[1] * groups, "out": weight.shape[0], "kernel": weight.shape[2..], "stride": stride,
-                "groups": groups, "bias": bias.is_some(), "pads": pads,
-            });
-            ("conv", settings)
-        }
-        Operation::ConvolveTransposed(ConvolveTransposed { weight, bias, stride, cut, more, groups }) => {
-            let settings = json!({
-                "in": weight.shape[0], "out": weight.shape[1] * groups, "kernel": weight.shape[2..], "stride": stride,
-                "groups": groups, "bias": bias.is_some(), "cut": pads(*cut), "more": more,
-            });
-            ("conv_transposed", settings)
-        }
+        Operation::Convolve(convolve) => convolution(convolve),
+        Operation::ConvolveTransposed(convolve) => transposed(convolve),
         Operation::Normalise(Normalise { gamma, epsilon, .. }) => {
-            ("norm", json!({ "channels": gamma.len(), "epsilon": epsilon }))
+            one("BatchNorm2d", json!({ "num_features": gamma.len(), "eps": epsilon }))
         }
-        Operation::Linear { weight, .. } => ("linear", json!({ "in": weight.shape[1], "out": weight.shape[0] })),
-        Operation::Relu => ("relu", none),
-        Operation::Sigmoid => ("sigmoid", none),
-        Operation::Swish => ("swish", none),
-        Operation::Affine { scale, offset } => ("affine", json!({ "scale": scale, "offset": offset })),
+        Operation::Linear { weight, .. } => {
+            one("Linear", json!({ "in_features": weight.shape[1], "out_features": weight.shape[0] }))
+        }
+        Operation::Relu => one("relu", none),
+        Operation::Sigmoid => one("sigmoid", none),
+        Operation::Swish => one("silu", none),
+        Operation::Affine { scale, offset } => {
+            vec![("mul", json!({ "other": scale })), ("add", json!({ "other": offset }))]
+        }
         Operation::MaxPool { side, stride, padding } => {
-            ("max_pool", json!({ "side": side, "stride": stride, "padding": padding }))
+            one("max_pool2d", json!({ "kernel_size": side, "stride": stride, "padding": padding }))
         }
-        Operation::AveragePool { side, stride } => ("average_pool", json!({ "side": side, "stride": stride })),
-        Operation::Mean => ("mean", none),
-        Operation::Flatten => ("flatten", none),
-        Operation::Add => ("add", none),
-        Operation::Multiply => ("multiply", none),
-        Operation::MoreChannels(more) => ("more_channels", json!({ "more": more })),
+        Operation::AveragePool { side, stride } => {
+            one("avg_pool2d", json!({ "kernel_size": side, "stride": stride }))
+        }
+        Operation::Mean => one("adaptive_avg_pool2d", json!({ "output_size": 1 })),
+        Operation::Flatten => one("flatten", json!({ "start_dim": 1 })),
+        Operation::Add => one("add", none),
+        Operation::Multiply => one("mul", none),
+        Operation::MoreChannels(more) => one("pad", json!({ "pad": [0, 0, 0, 0, 0, more] })),
         Operation::Border { mode, margins } => {
             let mode = match mode {
                 PaddingMode::Zeros => "constant",
@@ -75,24 +80,62 @@ fn operation(operation: &Operation) -> (&'static str, Json) {
                 PaddingMode::Reflect => "reflect",
                 PaddingMode::Circular => "circular",
             };
-            ("border", json!({ "mode": mode, "pads": pads(*margins) }))
+            vec![pad(*margins, mode)]
         }
-        Operation::Pick { axis, pixels } => ("pick", json!({ "axis": axis, "pixels": pixels })),
+        Operation::Pick { axis, pixels } => one("pick", json!({ "dim": axis, "pixels": pixels })),
         Operation::Subsample { stride, first } => {
-            let first = match first {
-                First::Pixel(first) => json!(first),
-                First::Same => json!("same"),
+            let first = match *first {
+                First::Pixel([y, x]) => cut([(y, 0), (x, 0)]),
+                // The centre of a window of one pixel: what is missing to the whole of the strides is negative.
+                First::Same => Some(same([1, 1], *stride, -(stride[0].max(stride[1]) as i64))),
             };
-            ("subsample", json!({ "stride": stride, "first": first }))
+            let every = ("max_pool2d", json!({ "kernel_size": 1, "stride": stride }));
+            first.into_iter().chain([every]).collect()
         }
-        Operation::Left(matrix) => ("left", json!({ "shape": matrix.shape })),
-        Operation::Right(matrix) => ("right", json!({ "shape": matrix.shape })),
+        Operation::Left(matrix) => one("Matrix", json!({ "shape": matrix.shape, "left": true })),
+        Operation::Right(matrix) => one("Matrix", json!({ "shape": matrix.shape, "left": false })),
         Operation::Part { axis, range } => {
-            ("part", json!({ "axis": axis, "start": range.start, "length": range.len() }))
+            one("narrow", json!({ "dim": axis, "start": range.start, "length": range.len() }))
         }
-        Operation::ToMultiple(multiple) => ("to_multiple", json!({ "of": multiple })),
-        Operation::CropLike => ("crop_like", none),
-        Operation::Join { axis } => ("join", json!({ "axis": axis })),
-        Operation::Reshape(shape) => ("reshape", json!({ "shape": shape })),
+        Operation::ToMultiple(multiple) => one("to_multiple", json!({ "of": multiple })),
+        Operation::CropLike => one("crop_like", none),
+        Operation::Join { axis } => one("cat", json!({ "dim": axis })),
+        Operation::Reshape([channels, height, width]) => {
+            one("reshape", json!({ "shape": [-1, *channels as i64, *height as i64, *width as i64] }))
+        }
     }
+}
+
+/// Zeros around an image for a convolution to have ceil(pixels / stride) outputs, at least so many.
+fn same(kernel: [usize; 2], stride: [usize; 2], least: i64) -> Call {
+    ("same", json!({ "kernel": kernel, "stride": stride, "least": least }))
+}
+
+/// `Conv2d` knows zeros that are as many before as after; others are an operation of their own.
+fn convolution(Convolve { weight, bias, stride, zeros, groups }: &Convolve) -> Vec<Call> {
+    let kernel = [weight.shape[2], weight.shape[3]];
+    let (before, padding) = match *zeros {
+        Zeros::Same => (Some(same(kernel, *stride, 0)), [0, 0]),
+        Zeros::Explicit(around) => match around.iter().all(|(before, after)| before == after) {
+            true => (None, around.map(|(before, _)| before)),
+            false => (Some(pad(around, "constant")), [0, 0]),
+        },
+    };
+    let settings = json!({
+        "in_channels": weight.shape[1] * groups, "out_channels": weight.shape[0], "kernel_size": kernel, "stride": stride,
+        "padding": padding, "groups": groups, "bias": bias.is_some(),
+    });
+    before.into_iter().chain([("Conv2d", settings)]).collect()
+}
+
+/// `ConvTranspose2d` cuts off as much before as after; the rest goes afterwards.
+fn transposed(layer: &ConvolveTransposed) -> Vec<Call> {
+    let ConvolveTransposed { weight, bias, stride, cut: around, more, groups } = layer;
+    let padding = around.map(|(before, after)| before.min(after));
+    let settings = json!({
+        "in_channels": weight.shape[0], "out_channels": weight.shape[1] * groups, "kernel_size": weight.shape[2..],
+        "stride": stride, "padding": padding, "output_padding": more, "groups": groups, "bias": bias.is_some(),
+    });
+    let rest = [0, 1].map(|axis| (around[axis].0 - padding[axis], around[axis].1 - padding[axis]));
+    std::iter::once(("ConvTranspose2d", settings)).chain(cut(rest)).collect()
 }

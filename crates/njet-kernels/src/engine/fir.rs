@@ -242,40 +242,41 @@ impl<T: Real> Bank<T> {
         }
         for j in 0..fields {
             macro_rules! pass {
-                (|$o:ident, $element:ident, $span:ident| $sums:expr) => {
-                    for_strips!(plan, |$o, $element, $span| {
+                (|$element:ident, $span:ident, $STRIPS:ident| $sums:expr) => {
+                    for_strips!(plan, R == 1, |o, $element, $span, $STRIPS| {
                         // SAFETY: as in `analyse`.
                         unsafe {
-                            let sums: [[V::V; R]; BANKS] = $sums;
-                            (0..BANKS).for_each(|d| outs[d].store(v, start(j), $o, &sums[d]));
+                            let sums: Sums<V::V, R, $STRIPS, BANKS> = $sums;
+                            for s in 0..$STRIPS {
+                                let o = o + s * plan.advance();
+                                (0..BANKS).for_each(|d| outs[d].store(v, start(j), o, &sums[d][s]));
+                            }
                         }
                     })
                 };
             }
             macro_rules! strip {
-                ($J:literal, $first:expr, $element:ident, $span:ident) => {{
+                ($J:literal, $first:expr, $element:ident, $span:ident, $STRIPS:ident) => {{
                     let centres: [_; $J] = std::array::from_fn(|n| {
                         source.as_ptr().wrapping_add(origin($first + n, j)).wrapping_offset($element)
                     });
-                    Self::synthesise_strip::<V, R, $J, BANKS>(banks, v, centres, $span, plan.step(), $first)
+                    Self::synthesise_strip::<V, R, $STRIPS, $J, BANKS>(banks, v, centres, $span, plan, $first)
                 }};
             }
             match orders(j) {
-                1 => pass!(|o, element, span| strip!(1, 0, element, span)),
-                2 => pass!(|o, element, span| strip!(2, 0, element, span)),
-                3 => pass!(|o, element, span| strip!(3, 0, element, span)),
-                4 => pass!(|o, element, span| strip!(4, 0, element, span)),
-                all => pass!(|o, element, span| {
-                    let mut sums = strip!(4, 0, element, span);
+                1 => pass!(|element, span, STRIPS| strip!(1, 0, element, span, STRIPS)),
+                2 => pass!(|element, span, STRIPS| strip!(2, 0, element, span, STRIPS)),
+                3 => pass!(|element, span, STRIPS| strip!(3, 0, element, span, STRIPS)),
+                4 => pass!(|element, span, STRIPS| strip!(4, 0, element, span, STRIPS)),
+                all => pass!(|element, span, STRIPS| {
+                    let mut sums = strip!(4, 0, element, span, STRIPS);
                     for first in (PASS..all).step_by(2) {
                         let more = if all - first == 1 {
-                            strip!(1, first, element, span)
+                            strip!(1, first, element, span, STRIPS)
                         } else {
-                            strip!(2, first, element, span)
+                            strip!(2, first, element, span, STRIPS)
                         };
-                        for d in 0..BANKS {
-                            (0..R).for_each(|r| sums[d][r] = v.add(sums[d][r], more[d][r]));
-                        }
+                        total(v, &mut sums, &more);
                     }
                     sums
                 }),
@@ -283,67 +284,124 @@ impl<T: Real> Bank<T> {
         }
     }
 
+    /// `J` orders from `first`, an even one, on: all at once where the registers hold a sum for each order and bank, else two by two.
     #[inline(always)]
-    unsafe fn synthesise_strip<V: Vectors<T>, const R: usize, const J: usize, const BANKS: usize>(
+    unsafe fn synthesise_strip<
+        V: Vectors<T>,
+        const R: usize,
+        const S: usize,
+        const J: usize,
+        const BANKS: usize,
+    >(
         banks: [&Self; BANKS],
         v: V,
         centres: [*const T; J],
         span: &Span,
-        step: usize,
+        plan: &Plan,
         first: usize,
-    ) -> [[V::V; R]; BANKS] {
-        let mut total = [[v.splat(T::ZERO); R]; BANKS];
-        // Orders at a time: eight sums of two registers in all.
-        let most = const { PASS / BANKS };
-        let orders = banks[0].orders;
-        for base in (0..J).step_by(most) {
-            let end = if base + most < J { base + most } else { J };
-            // One sum for each order and bank: a single one would wait for each multiply-add to finish.
-            let mut sums = [[[v.splat(T::ZERO); R]; BANKS]; PASS];
-            // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
-            unsafe {
-                let load = |n: usize, offset: usize, r: usize| {
-                    v.load(centres[n].wrapping_add(offset).wrapping_add(r * V::LANES))
-                };
-                let mut taps: [*const T; BANKS] = std::array::from_fn(|d| banks[d].side(true, 0, first));
-                if span.centre {
-                    for n in (base..end).step_by(2) {
-                        let samples = std::array::from_fn(|r| load(n, 0, r));
-                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
-                    }
+    ) -> Sums<V::V, R, S, BANKS> {
+        macro_rules! orders {
+            ($BASE:literal, $COUNT:expr) => {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    Self::synthesise_orders::<V, R, S, J, $BASE, { $COUNT }, BANKS>(banks, v, centres, span, plan, first)
                 }
-                let (mut after, mut before) = (0, 0usize);
-                for _ in 0..span.both {
-                    taps = taps.map(|taps| taps.wrapping_add(orders));
-                    (after, before) = (after + step, before.wrapping_sub(step));
-                    for n in base..end {
-                        let samples = std::array::from_fn(|r| {
-                            let (after, before) = (load(n, after, r), load(n, before, r));
-                            if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) }
-                        });
-                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
-                    }
-                }
-                let (from, to) = span.one;
-                let step = if span.after { step } else { step.wrapping_neg() };
-                let mut at = step.wrapping_mul(from);
-                let mut taps: [*const T; BANKS] = std::array::from_fn(|d| banks[d].side(span.after, from, first));
-                for _ in from..to {
-                    for n in base..end {
-                        let samples = std::array::from_fn(|r| load(n, at, r));
-                        weighted::<T, V, R, BANKS>(v, &mut sums[n - base], samples, taps, n);
-                    }
-                    taps = taps.map(|taps| taps.wrapping_add(orders));
-                    at = at.wrapping_add(step);
-                }
-            }
-            for sum in &sums[..end - base] {
-                for d in 0..BANKS {
-                    (0..R).for_each(|r| total[d][r] = v.add(total[d][r], sum[d][r]));
-                }
+            };
+        }
+        match J {
+            _ if BANKS == 1 || V::REGISTERS >= 32 => orders!(0, J),
+            1 => orders!(0, 1),
+            2 => orders!(0, 2),
+            _ => {
+                let mut sums = orders!(0, 2);
+                let more = if J == 3 { orders!(2, 1) } else { orders!(2, 2) };
+                total(v, &mut sums, &more);
+                sums
             }
         }
-        total
+    }
+
+    /// The orders `BASE .. BASE + COUNT` of those of [`synthesise_strip`](Self::synthesise_strip). What is unrolled is known when
+    /// compiled: sums that a variable indexes would live in memory.
+    #[inline(always)]
+    unsafe fn synthesise_orders<
+        V: Vectors<T>,
+        const R: usize,
+        const S: usize,
+        const J: usize,
+        const BASE: usize,
+        const COUNT: usize,
+        const BANKS: usize,
+    >(
+        banks: [&Self; BANKS],
+        v: V,
+        centres: [*const T; J],
+        span: &Span,
+        plan: &Plan,
+        first: usize,
+    ) -> Sums<V::V, R, S, BANKS> {
+        let (orders, step, advance) = (banks[0].orders, plan.step(), plan.advance());
+        // One sum for each order and bank: a single one would wait for each multiply-add to finish.
+        let mut sums: [Sums<V::V, R, S, BANKS>; COUNT] = [[[[v.splat(T::ZERO); R]; S]; BANKS]; COUNT];
+        // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
+        unsafe {
+            let load = |n: usize, offset: usize, s: usize, r: usize| {
+                v.load(centres[BASE + n].wrapping_add(offset).wrapping_add(s * advance + r * V::LANES))
+            };
+            let side = |d: usize, after: bool, t: usize| banks[d].side(after, t, first + BASE);
+            let mut taps: [*const T; BANKS] = std::array::from_fn(|d| side(d, true, 0));
+            if span.centre {
+                for n in (0..COUNT).step_by(2) {
+                    let samples = std::array::from_fn(|s| std::array::from_fn(|r| load(n, 0, s, r)));
+                    weighted::<T, V, R, S, BANKS>(v, &mut sums[n], samples, taps, n);
+                }
+            }
+            let (mut after, mut before) = (0, 0usize);
+            for _ in 0..span.both {
+                taps = taps.map(|taps| taps.wrapping_add(orders));
+                (after, before) = (after + step, before.wrapping_sub(step));
+                for n in 0..COUNT {
+                    let samples = std::array::from_fn(|s| {
+                        std::array::from_fn(|r| {
+                            let (after, before) = (load(n, after, s, r), load(n, before, s, r));
+                            if n % 2 == 0 { v.add(after, before) } else { v.sub(after, before) }
+                        })
+                    });
+                    weighted::<T, V, R, S, BANKS>(v, &mut sums[n], samples, taps, n);
+                }
+            }
+            let (from, to) = span.one;
+            let step = if span.after { step } else { step.wrapping_neg() };
+            let mut at = step.wrapping_mul(from);
+            let mut taps: [*const T; BANKS] = std::array::from_fn(|d| side(d, span.after, from));
+            for _ in from..to {
+                for n in 0..COUNT {
+                    let samples = std::array::from_fn(|s| std::array::from_fn(|r| load(n, at, s, r)));
+                    weighted::<T, V, R, S, BANKS>(v, &mut sums[n], samples, taps, n);
+                }
+                taps = taps.map(|taps| taps.wrapping_add(orders));
+                at = at.wrapping_add(step);
+            }
+        }
+        let mut all = sums[0];
+        for n in 1..COUNT {
+            total(v, &mut all, &sums[n]);
+        }
+        all
+    }
+}
+
+/// Adds sums to sums.
+#[inline(always)]
+fn total<T: Real, V: Vectors<T>, const R: usize, const S: usize, const J: usize>(
+    v: V,
+    sums: &mut Sums<V::V, R, S, J>,
+    more: &Sums<V::V, R, S, J>,
+) {
+    for n in 0..J {
+        for s in 0..S {
+            (0..R).for_each(|r| sums[n][s][r] = v.add(sums[n][s][r], more[n][s][r]));
+        }
     }
 }
 
@@ -387,16 +445,18 @@ fn folded<T: Real, V: Vectors<T>, const R: usize, const S: usize, const J: usize
 /// # Safety
 /// Tap `n` of each can be read.
 #[inline(always)]
-unsafe fn weighted<T: Real, V: Vectors<T>, const R: usize, const BANKS: usize>(
+unsafe fn weighted<T: Real, V: Vectors<T>, const R: usize, const S: usize, const BANKS: usize>(
     v: V,
-    sums: &mut [[V::V; R]; BANKS],
-    samples: [V::V; R],
+    sums: &mut Sums<V::V, R, S, BANKS>,
+    samples: [[V::V; R]; S],
     taps: [*const T; BANKS],
     n: usize,
 ) {
     for d in 0..BANKS {
         // SAFETY: the caller's promise.
         let tap = v.splat(unsafe { *taps[d].add(n) });
-        (0..R).for_each(|r| sums[d][r] = v.mul_add(samples[r], tap, sums[d][r]));
+        for s in 0..S {
+            (0..R).for_each(|r| sums[d][s][r] = v.mul_add(samples[s][r], tap, sums[d][s][r]));
+        }
     }
 }

@@ -191,16 +191,18 @@ impl<T: Real> Mixture<T> {
     ) {
         plan.check(origin, source.len());
         (0..self.fields).for_each(|j| out.check(start(j), plan));
-        for_strips!(plan, R == 1, |o, element, span, STRIPS| {
+        for_strips!(plan, R == 1, |o, element, span, STRIPS, beside| {
             let centre = source.as_ptr().wrapping_add(origin).wrapping_offset(element);
             for first in (0..self.fields).step_by(PASS) {
                 macro_rules! strips {
                     ($J:expr) => {{
                         // SAFETY: as in `gather`.
-                        let sums = unsafe { self.fan_strips::<V, R, STRIPS, $J>(v, centre, span, plan, first) };
+                        let sums = unsafe {
+                            self.fan_strips::<V, R, STRIPS, $J>(v, centre, span, [plan.step(), beside[1]], first)
+                        };
                         for (j, s) in (0..$J).flat_map(|j| (0..STRIPS).map(move |s| (j, s))) {
                             // SAFETY: as in `gather`.
-                            unsafe { out.store(v, start(first + j), o + s * plan.advance(), &sums[j][s]) };
+                            unsafe { out.store(v, start(first + j), o + s * beside[0], &sums[j][s]) };
                         }
                     }};
                 }
@@ -220,19 +222,19 @@ impl<T: Real> Mixture<T> {
         v: V,
         centre: *const T,
         span: &Span,
-        plan: &Plan,
+        [step, beside]: [usize; 2],
         first: usize,
     ) -> [[[V::V; R]; S]; J] {
         let mut sums = [[[v.splat(T::ZERO); R]; S]; J];
         for t in span.low..=span.high {
-            let at = centre.wrapping_offset(t * plan.step() as isize);
+            let at = centre.wrapping_offset(t * step as isize);
             let taps = ((t + self.radius as isize) as usize) * self.fields + first;
             // SAFETY: as in `gather_strip`.
             unsafe {
                 let taps: [V::V; J] = std::array::from_fn(|j| v.splat(*self.taps.get_unchecked(taps + j)));
                 for s in 0..S {
                     for r in 0..R {
-                        let sample = v.load(at.wrapping_add(s * plan.advance() + r * V::LANES));
+                        let sample = v.load(at.wrapping_add(s * beside + r * V::LANES));
                         (0..J).for_each(|j| sums[j][s][r] = v.mul_add(sample, taps[j], sums[j][s][r]));
                     }
                 }

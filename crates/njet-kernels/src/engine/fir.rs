@@ -104,7 +104,7 @@ impl<T: Real> Bank<T> {
             for first in (0..orders(j)).step_by(PASS) {
                 macro_rules! pass {
                     ($J:literal, $K:literal) => {
-                        for_strips!(plan, R == 1, |o, element, span, STRIPS| {
+                        for_strips!(plan, R == 1, |o, element, span, STRIPS, beside| {
                             let at = |origin: usize| source.as_ptr().wrapping_add(origin).wrapping_offset(element);
                             // SAFETY: the lines have been checked with their margins, and `span` leaves out all
                             // taps that would read beyond them; the outputs have been checked too.
@@ -113,7 +113,11 @@ impl<T: Real> Bank<T> {
                                 macro_rules! strip {
                                     ($WHOLE:literal) => {
                                         self.analyse_strip::<V, R, STRIPS, $J, $K, $WHOLE>(
-                                            v, centres, span, plan, first,
+                                            v,
+                                            centres,
+                                            span,
+                                            [plan.step(), beside[1]],
+                                            first,
                                         )
                                     };
                                 }
@@ -123,7 +127,7 @@ impl<T: Real> Bank<T> {
                                     _ => strip!(0),
                                 };
                                 for s in 0..STRIPS {
-                                    let o = o + s * plan.advance();
+                                    let o = o + s * beside[0];
                                     (0..$J).for_each(|n| out.store(v, start(first + n, j), o, &sums[n][s]));
                                     (0..$K).for_each(|n| out.store(v, start(n, j + 1), o, &more[n][s]));
                                 }
@@ -143,7 +147,7 @@ impl<T: Real> Bank<T> {
         }
     }
 
-    /// `J` orders of one field and `K ≤ J` of another. `WHOLE`: what the span's `whole` is, or 0 where it may be
+    /// `J` orders of one field and `K ≤ J` of another. `steps`: elements between neighbouring taps, and between the strips. `WHOLE`: what the span's `whole` is, or 0 where it may be
     /// anything.
     #[inline(always)]
     unsafe fn analyse_strip<
@@ -158,16 +162,16 @@ impl<T: Real> Bank<T> {
         v: V,
         centres: [*const T; 2],
         span: &Span,
-        plan: &Plan,
+        steps: [usize; 2],
         first: usize,
     ) -> (Sums<V::V, R, S, J>, Sums<V::V, R, S, K>) {
-        let (step, advance) = (plan.step(), plan.advance());
+        let [step, beside] = steps;
         let mut sums = [[[v.splat(T::ZERO); R]; S]; J];
         let mut more = [[[v.splat(T::ZERO); R]; S]; K];
         // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
         unsafe {
             let load = |field: usize, offset: usize, s: usize, r: usize| {
-                v.load(centres[field].wrapping_add(offset).wrapping_add(s * advance + r * V::LANES))
+                v.load(centres[field].wrapping_add(offset).wrapping_add(s * beside + r * V::LANES))
             };
             let mut taps = self.side(true, 0, first);
             if WHOLE > 0 || span.centre {
@@ -242,13 +246,13 @@ impl<T: Real> Bank<T> {
         }
         for j in 0..fields {
             macro_rules! pass {
-                (|$element:ident, $span:ident, $STRIPS:ident| $sums:expr) => {
-                    for_strips!(plan, R == 1, |o, $element, $span, $STRIPS| {
+                (|$element:ident, $span:ident, $STRIPS:ident, $beside:ident| $sums:expr) => {
+                    for_strips!(plan, R == 1, |o, $element, $span, $STRIPS, $beside| {
                         // SAFETY: as in `analyse`.
                         unsafe {
                             let sums: Sums<V::V, R, $STRIPS, BANKS> = $sums;
                             for s in 0..$STRIPS {
-                                let o = o + s * plan.advance();
+                                let o = o + s * $beside[0];
                                 (0..BANKS).for_each(|d| outs[d].store(v, start(j), o, &sums[d][s]));
                             }
                         }
@@ -256,25 +260,26 @@ impl<T: Real> Bank<T> {
                 };
             }
             macro_rules! strip {
-                ($J:literal, $first:expr, $element:ident, $span:ident, $STRIPS:ident) => {{
+                ($J:literal, $first:expr, $element:ident, $span:ident, $STRIPS:ident, $beside:ident) => {{
                     let centres: [_; $J] = std::array::from_fn(|n| {
                         source.as_ptr().wrapping_add(origin($first + n, j)).wrapping_offset($element)
                     });
-                    Self::synthesise_strip::<V, R, $STRIPS, $J, BANKS>(banks, v, centres, $span, plan, $first)
+                    let steps = [plan.step(), $beside[1]];
+                    Self::synthesise_strip::<V, R, $STRIPS, $J, BANKS>(banks, v, centres, $span, steps, $first)
                 }};
             }
             match orders(j) {
-                1 => pass!(|element, span, STRIPS| strip!(1, 0, element, span, STRIPS)),
-                2 => pass!(|element, span, STRIPS| strip!(2, 0, element, span, STRIPS)),
-                3 => pass!(|element, span, STRIPS| strip!(3, 0, element, span, STRIPS)),
-                4 => pass!(|element, span, STRIPS| strip!(4, 0, element, span, STRIPS)),
-                all => pass!(|element, span, STRIPS| {
-                    let mut sums = strip!(4, 0, element, span, STRIPS);
+                1 => pass!(|element, span, STRIPS, beside| strip!(1, 0, element, span, STRIPS, beside)),
+                2 => pass!(|element, span, STRIPS, beside| strip!(2, 0, element, span, STRIPS, beside)),
+                3 => pass!(|element, span, STRIPS, beside| strip!(3, 0, element, span, STRIPS, beside)),
+                4 => pass!(|element, span, STRIPS, beside| strip!(4, 0, element, span, STRIPS, beside)),
+                all => pass!(|element, span, STRIPS, beside| {
+                    let mut sums = strip!(4, 0, element, span, STRIPS, beside);
                     for first in (PASS..all).step_by(2) {
                         let more = if all - first == 1 {
-                            strip!(1, first, element, span, STRIPS)
+                            strip!(1, first, element, span, STRIPS, beside)
                         } else {
-                            strip!(2, first, element, span, STRIPS)
+                            strip!(2, first, element, span, STRIPS, beside)
                         };
                         total(v, &mut sums, &more);
                     }
@@ -286,25 +291,21 @@ impl<T: Real> Bank<T> {
 
     /// `J` orders from `first`, an even one, on: all at once where the registers hold a sum for each order and bank, else two by two.
     #[inline(always)]
-    unsafe fn synthesise_strip<
-        V: Vectors<T>,
-        const R: usize,
-        const S: usize,
-        const J: usize,
-        const BANKS: usize,
-    >(
+    unsafe fn synthesise_strip<V: Vectors<T>, const R: usize, const S: usize, const J: usize, const BANKS: usize>(
         banks: [&Self; BANKS],
         v: V,
         centres: [*const T; J],
         span: &Span,
-        plan: &Plan,
+        steps: [usize; 2],
         first: usize,
     ) -> Sums<V::V, R, S, BANKS> {
         macro_rules! orders {
             ($BASE:literal, $COUNT:expr) => {
                 // SAFETY: the caller's promise.
                 unsafe {
-                    Self::synthesise_orders::<V, R, S, J, $BASE, { $COUNT }, BANKS>(banks, v, centres, span, plan, first)
+                    Self::synthesise_orders::<V, R, S, J, $BASE, { $COUNT }, BANKS>(
+                        banks, v, centres, span, steps, first,
+                    )
                 }
             };
         }
@@ -337,16 +338,16 @@ impl<T: Real> Bank<T> {
         v: V,
         centres: [*const T; J],
         span: &Span,
-        plan: &Plan,
+        steps: [usize; 2],
         first: usize,
     ) -> Sums<V::V, R, S, BANKS> {
-        let (orders, step, advance) = (banks[0].orders, plan.step(), plan.advance());
+        let (orders, [step, beside]) = (banks[0].orders, steps);
         // One sum for each order and bank: a single one would wait for each multiply-add to finish.
         let mut sums: [Sums<V::V, R, S, BANKS>; COUNT] = [[[[v.splat(T::ZERO); R]; S]; BANKS]; COUNT];
         // SAFETY: the caller's promise; taps up to the span's, which is within the radius.
         unsafe {
             let load = |n: usize, offset: usize, s: usize, r: usize| {
-                v.load(centres[BASE + n].wrapping_add(offset).wrapping_add(s * advance + r * V::LANES))
+                v.load(centres[BASE + n].wrapping_add(offset).wrapping_add(s * beside + r * V::LANES))
             };
             let side = |d: usize, after: bool, t: usize| banks[d].side(after, t, first + BASE);
             let mut taps: [*const T; BANKS] = std::array::from_fn(|d| side(d, true, 0));

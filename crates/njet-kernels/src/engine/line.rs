@@ -75,6 +75,19 @@ pub(super) struct Run {
     pub(super) strips: usize,
 }
 
+/// How the strips of a plan go in pairs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pairs {
+    /// Rows that are done at a time.
+    pub(super) rows: usize,
+    /// Outputs, and elements, from one strip of a pair to the other.
+    pub(super) beside: [usize; 2],
+    /// Outputs, and elements, from pair to pair of a run.
+    pub(super) jump: usize,
+    /// 1 where both strips of a pair are from the run, so that one may be left; else 0.
+    pub(super) single: usize,
+}
+
 /// The strips of a line, or of several.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -171,10 +184,15 @@ impl Plan {
         self.step
     }
 
-    /// Outputs, and elements, from strip to strip of a run.
+    /// How strips are filtered two at a time. Those of neighbouring rows have the same taps everywhere, those of a run only
+    /// where it has two; but what is written past a row's end must not be a row that is written already.
     #[inline(always)]
-    pub(super) fn advance(&self) -> usize {
-        self.advance
+    pub(super) fn pairs(&self) -> Pairs {
+        let Rows { count, outputs, samples } = self.rows;
+        match count.is_multiple_of(2) && outputs.is_multiple_of(STRIP) {
+            true => Pairs { rows: 2, beside: [outputs, samples], jump: self.advance, single: 0 },
+            false => Pairs { rows: 1, beside: [self.advance; 2], jump: 2 * self.advance, single: 1 },
+        }
     }
 
     /// First output of the last strip, or nothing where there are no outputs.
@@ -205,45 +223,35 @@ impl Plan {
 /// taps `$span`. A macro, because the body must become part of the function that carries the target
 /// features, which a closure need not.
 ///
-/// With `$pairs`, two strips of a run at a time where there are two: `$STRIPS` is 2 then and 1 for what is left, a constant.
+/// With `$pairs`, two strips with the same taps at a time where there are two, of neighbouring rows or of a run, with
+/// `$beside[0]` outputs and `$beside[1]` elements from one to the other; `$STRIPS` is 2 then and 1 for what is left, a constant.
 macro_rules! for_strips {
-    ($plan:expr, $pairs:expr, |$output:ident, $element:ident, $span:ident, $STRIPS:ident| $body:expr) => {{
+    ($plan:expr, $pairs:expr, |$output:ident, $element:ident, $span:ident, $STRIPS:ident, $beside:ident| $body:expr) => {{
         let (rows, runs, advance) = $plan.parts();
-        for row in 0..rows.count {
+        let pairs = $plan.pairs();
+        let $beside = pairs.beside;
+        for row in (0..rows.count).step_by(if $pairs { pairs.rows } else { 1 }) {
             for run in runs {
                 let mut $output = run.output + row * rows.outputs;
                 let mut $element = run.element + (row * rows.samples) as isize;
                 let $span = &run.span;
                 let mut left = run.strips;
-                while $pairs && left >= 2 {
-                    {
-                        const $STRIPS: usize = 2;
-                        $body;
+                if $pairs {
+                    for _ in 0..left >> pairs.single {
+                        {
+                            const $STRIPS: usize = 2;
+                            $body;
+                        }
+                        $output += pairs.jump;
+                        $element += pairs.jump as isize;
                     }
-                    $output += 2 * advance;
-                    $element += 2 * advance as isize;
-                    left -= 2;
+                    left &= pairs.single;
                 }
                 for _ in 0..left {
                     {
                         const $STRIPS: usize = 1;
                         $body;
                     }
-                    $output += advance;
-                    $element += advance as isize;
-                }
-            }
-        }
-    }};
-    ($plan:expr, |$output:ident, $element:ident, $span:ident| $body:expr) => {{
-        let (rows, runs, advance) = $plan.parts();
-        for row in 0..rows.count {
-            for run in runs {
-                let mut $output = run.output + row * rows.outputs;
-                let mut $element = run.element + (row * rows.samples) as isize;
-                let $span = &run.span;
-                for _ in 0..run.strips {
-                    $body;
                     $output += advance;
                     $element += advance as isize;
                 }
@@ -280,7 +288,8 @@ mod tests {
             let plan = plans.of(line, Rows::ONE, radius);
             let mut outputs = Vec::new();
             let (mut from, mut to) = (0, 0);
-            for_strips!(plan, |output, element, span| {
+            for_strips!(plan, false, |output, element, span, STRIPS, _beside| {
+                assert_eq!(STRIPS, 1);
                 outputs.push(output);
                 assert_eq!(element, centre * step as isize + output as isize);
                 let mut taps: Vec<isize> = if span.centre { vec![0] } else { Vec::new() };
@@ -303,13 +312,40 @@ mod tests {
             assert!(from >= -(STRIP as isize) && to <= (samples * step + STRIP) as isize);
         }
 
+        /// By pairs the same strips as one by one, with the same taps; and no row is begun before the one above it is done,
+        /// unless rows end where strips do.
+        #[test]
+        fn pairs_are_the_same_strips(
+            (step, samples) in prop_oneof![(Just(1usize), 1usize..80), (prop::sample::select(vec![7usize, 16, 32, 48]), 1usize..20)],
+            rows in 1usize..7,
+            pitch in prop::sample::select(vec![80usize, 84, 96]),
+            radius in 0usize..20,
+        ) {
+            let line = Line { step, samples, centre: 0, len: samples * step };
+            let rows = if step == 1 { Rows { count: rows, outputs: pitch, samples: 112 } } else { Rows::ONE };
+            let mut plans = Plans::default();
+            let plan = plans.of(line, rows, radius);
+            let (mut singles, mut strips) = (Vec::new(), Vec::new());
+            for_strips!(plan, false, |o, element, span, _STRIPS, _beside| singles.push((o, element, *span)));
+            for_strips!(plan, true, |o, element, span, STRIPS, beside| {
+                strips.extend((0..STRIPS).map(|s| (o + s * beside[0], element + (s * beside[1]) as isize, *span)));
+            });
+            if step == 1 && !pitch.is_multiple_of(STRIP) {
+                assert!(strips.windows(2).all(|pair| pair[0].0 < pair[1].0));
+            }
+            singles.sort_unstable_by_key(|strip| strip.0);
+            strips.sort_unstable_by_key(|strip| strip.0);
+            assert_eq!(strips, singles);
+        }
+
         #[test]
         fn rows_repeat_a_line(samples in 1usize..40, rows in 1usize..5, radius in 0usize..20) {
             let line = Line { step: 1, samples, centre: 0, len: samples };
             let mut plans = Plans::default();
             let repeated = Rows { count: rows, outputs: 100, samples: 50 };
             let mut outputs = Vec::new();
-            for_strips!(plans.of(line, repeated, radius), |output, element, _span| outputs.push((output, element)));
+            let plan = plans.of(line, repeated, radius);
+            for_strips!(plan, false, |output, element, _span, _STRIPS, _beside| outputs.push((output, element)));
             let one = (0..samples).step_by(STRIP);
             let expected = (0..rows).flat_map(|r| one.clone().map(move |o| (r * 100 + o, (r * 50 + o) as isize)));
             assert_eq!(outputs, expected.collect::<Vec<_>>());

@@ -252,7 +252,9 @@ impl Padded {
     fn new(x: &Placement, radius: usize) -> Self {
         let margin = x.margin(radius).next_multiple_of(STRIP);
         let pitch = x.slots() + margin;
-        Self { margin, pitch, rows: (PADDED / pitch).max(1) }
+        // Even, so that rows can go in pairs.
+        let rows = (PADDED / pitch).max(2).next_multiple_of(2);
+        Self { margin, pitch, rows }
     }
 
     /// Elements of the rows with room for what the last strip reads too much.

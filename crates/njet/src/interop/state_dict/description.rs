@@ -65,9 +65,7 @@ fn calls(operation: &Operation) -> Vec<Call> {
         Operation::MaxPool { side, stride, padding } => {
             one("max_pool2d", json!({ "kernel_size": side, "stride": stride, "padding": padding }))
         }
-        Operation::AveragePool { side, stride } => {
-            one("avg_pool2d", json!({ "kernel_size": side, "stride": stride }))
-        }
+        Operation::AveragePool { side, stride } => one("avg_pool2d", json!({ "kernel_size": side, "stride": stride })),
         Operation::Mean => one("adaptive_avg_pool2d", json!({ "output_size": 1 })),
         Operation::Flatten => one("flatten", json!({ "start_dim": 1 })),
         Operation::Add => one("add", none),

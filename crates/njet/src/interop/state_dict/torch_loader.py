@@ -1,4 +1,8 @@
-"""net = load("model.pth") or load("model.safetensors"), as `njet export` wrote it: a torch.nn.Module, logits = net(image)."""
+"""Loads a network written by `njet export --format safetensors` or `--format pytorch` into torch.nn:
+
+    net = load("model.pth")                   # or "model.safetensors"
+    logits = net(torch.zeros(1, 1, 28, 28))   # an nn.Module: net.state_dict(), net.eval(), net.to("cuda")
+"""
 import json
 import zipfile
 

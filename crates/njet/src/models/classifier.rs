@@ -11,7 +11,6 @@ use burn::tensor::Tensor;
 /// A network of blocks, the mean over the image, and logits.
 #[derive(Module, Debug)]
 pub struct Classifier {
-    pub(super) input_dropout: Option<Dropout>,
     /// The blocks from the input to the last features, the branch of a residual unit before its projection.
     pub blocks: Vec<Block>,
     pub(super) head_dropout: Option<Dropout>,
@@ -31,12 +30,8 @@ impl Classifier {
     ///
     /// # Panics
     /// If the channels are not the model's, or nothing is left of the image.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<2> {
+    pub fn forward(&self, mut x: Tensor<4>) -> Tensor<2> {
         let size = x.dims();
-        let mut x = match &self.input_dropout {
-            Some(dropout) => dropout.forward(x),
-            None => x,
-        };
         for (unit, blocks) in self.units() {
             x = unit.forward(blocks, x);
             assert!(

@@ -223,7 +223,7 @@ impl ModelConfig {
             Head::Mean => (None, None),
             Head::MeanLinear { dropout: p } => (Some(LinearConfig::new(width, classes).init(device)), dropout(p)),
         };
-        Ok(Classifier { input_dropout: dropout(network.input_dropout), blocks, head_dropout, linear, units })
+        Ok(Classifier { blocks, head_dropout, linear, units })
     }
 
     /// Side of the smallest square image that the model leaves a pixel of.

@@ -190,8 +190,6 @@ pub enum Head {
 /// A network from the input to the logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NetworkSpec {
-    /// Probability that a pixel of the input is dropped in training.
-    pub input_dropout: Option<f64>,
     /// From the input to the last features.
     pub units: Vec<UnitSpec>,
     /// From there to the logits.

@@ -42,7 +42,7 @@ pub(super) fn b0() -> NetworkSpec {
         }
     }
     units.push(UnitSpec::Plain(swish("head", Filters::Pointwise, 1280)));
-    NetworkSpec { input_dropout: None, units, head: Head::MeanLinear { dropout: Some(0.2) } }
+    NetworkSpec { units, head: Head::MeanLinear { dropout: Some(0.2) } }
 }
 
 /// Sandler et al. 2018 ("MobileNetV2") with the squeeze-and-excitation of Hu et al. 2018: 1×1 to many channels,

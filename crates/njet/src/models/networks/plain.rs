@@ -11,8 +11,8 @@ fn mix(name: &str, channels: usize) -> BlockSpec {
     BlockSpec::new(name, Filters::Pointwise, channels)
 }
 
-fn network(input_dropout: Option<f64>, blocks: Vec<BlockSpec>, head: Head) -> NetworkSpec {
-    NetworkSpec { input_dropout, units: blocks.into_iter().map(UnitSpec::Plain).collect(), head }
+fn network(blocks: Vec<BlockSpec>, head: Head) -> NetworkSpec {
+    NetworkSpec { units: blocks.into_iter().map(UnitSpec::Plain).collect(), head }
 }
 
 /// Our own small network.
@@ -22,7 +22,7 @@ pub(super) fn small() -> NetworkSpec {
         spatial("layer2", 64).pool(Pool::Average2),
         spatial("layer3", 96),
     ];
-    network(None, blocks, Head::MeanLinear { dropout: None })
+    network(blocks, Head::MeanLinear { dropout: None })
 }
 
 /// Lin et al. 2013. They pool the maximum "by a factor of two" after the first two groups; the window of 3×3 is
@@ -39,11 +39,15 @@ pub(super) fn network_in_network() -> NetworkSpec {
         mix("mix3a", 192),
         BlockSpec::classes("mix3b"),
     ];
-    network(None, blocks, Head::Mean)
+    network(blocks, Head::Mean)
 }
 
 /// ALL-CNN-C, Springenberg et al. 2014, table 1 and 2: convolutions with stride 2 instead of pooling, dropout
 /// after them.
+///
+/// Theirs has no batch normalisation, and drops 20 % of the image too. Both together do harm: on an even background the noise of
+/// what is dropped is most of what the first layer answers to, and its normalisation counts on that noise when it is gone. With
+/// plain convolutions and clothes on black that came to 86 % right in training and 40 % in the test.
 pub(super) fn all_convolutional() -> NetworkSpec {
     let blocks = vec![
         spatial("layer1", 96),
@@ -56,5 +60,5 @@ pub(super) fn all_convolutional() -> NetworkSpec {
         mix("mix8", 192),
         BlockSpec::classes("mix9"),
     ];
-    network(Some(0.2), blocks, Head::Mean)
+    network(blocks, Head::Mean)
 }

@@ -28,7 +28,7 @@ pub(super) fn for_small_images(depth: usize) -> NetworkSpec {
             units.push(basic(&format!("stage{stage}.block{block}"), channels, stride, ShortcutSpec::Identity));
         }
     }
-    NetworkSpec { input_dropout: None, units, head: Head::MeanLinear { dropout: None } }
+    NetworkSpec { units, head: Head::MeanLinear { dropout: None } }
 }
 
 /// Table 1: four stages of two units; projections where the shape changes (option B).
@@ -47,5 +47,5 @@ pub(super) fn resnet18() -> NetworkSpec {
             units.push(basic(&name, channels, stride, shortcut));
         }
     }
-    NetworkSpec { input_dropout: None, units, head: Head::MeanLinear { dropout: None } }
+    NetworkSpec { units, head: Head::MeanLinear { dropout: None } }
 }

@@ -147,8 +147,8 @@ impl<T: Real> Bank<T> {
         }
     }
 
-    /// `J` orders of one field and `K ≤ J` of another. `steps`: elements between neighbouring taps, and between the strips. `WHOLE`: what the span's `whole` is, or 0 where it may be
-    /// anything.
+    /// `J` orders of one field and `K ≤ J` of another. `WHOLE`: what the span's `whole` is, or 0 where it may be
+    /// anything. `steps`: elements between neighbouring taps, and between the strips.
     #[inline(always)]
     unsafe fn analyse_strip<
         V: Vectors<T>,

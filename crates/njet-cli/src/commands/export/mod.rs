@@ -232,7 +232,7 @@ impl Export {
         cheaper.ok().map(|graph| graph.len())
     }
 
-    /// Nobody's own Python file is overwritten, but that of another version of njet: its first line has always been the same.
+    /// Nobody's own Python file is overwritten. The module of another version of njet is: it has the same first line.
     fn check_loader(&self, loader: &Path) -> Result<()> {
         if loader == self.out {
             let error = anyhow!("{} is where the Python module would go: name the file otherwise", loader.display());

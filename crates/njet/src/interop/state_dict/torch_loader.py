@@ -54,8 +54,10 @@ class Network(nn.Module):
         values = [image]
         for node in self.graph:
             x = [values[i] for i in node["inputs"]]
-            module = node["op"][0].isupper()
-            values.append(self.get_submodule(node["name"])(*x) if module else OPERATIONS[node["op"]](*x, **node["settings"]))
+            if node["op"][0].isupper():
+                values.append(self.get_submodule(node["name"])(*x))
+            else:
+                values.append(OPERATIONS[node["op"]](*x, **node["settings"]))
         return values[-1]
 
 

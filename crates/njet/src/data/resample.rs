@@ -1,7 +1,8 @@
 //! Images at another size: a separable filter that averages where it reduces and interpolates where it enlarges.
 //!
-//! Along each axis the filter is a triangle (linear interpolation). Where the image gets smaller the triangle is widened
-//! by the factor, so that it spans the pixels between two results and nothing aliases that a triangle can hold back.
+//! Along each axis the filter is a triangle (linear interpolation), or a cubic where the image must not lose sharpness.
+//! Where the image gets smaller the filter is widened by the factor, so that it spans the pixels between two results and
+//! nothing aliases that it can hold back.
 //! Pixels are areas: pixel i covers i … i + 1, so the corners of the image stay where they are. Beyond the border the
 //! image goes on as its mirror image; that way the mean is kept, exactly at whole factors and nearly at others.
 
@@ -17,11 +18,40 @@ struct Axis {
     from: usize,
 }
 
+/// The filter along an axis, about 0, at a distance in samples of the coarser of the two lattices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    Triangle,
+    Cubic,
+}
+
+impl Kernel {
+    /// Beyond this distance it is zero.
+    const fn reach(self) -> f64 {
+        match self {
+            Self::Triangle => 1.0,
+            Self::Cubic => 2.0,
+        }
+    }
+
+    fn at(self, distance: f64) -> f64 {
+        let t = distance.abs();
+        match self {
+            Self::Triangle => (1.0 - t).max(0.0),
+            // Keys 1981, with the parameter −1/2 that reproduces parabolas.
+            Self::Cubic if t < 1.0 => (1.5 * t - 2.5) * t * t + 1.0,
+            Self::Cubic if t < 2.0 => ((-0.5 * t + 2.5) * t - 4.0) * t + 2.0,
+            Self::Cubic => 0.0,
+        }
+    }
+}
+
 impl Axis {
-    fn new(from: usize, to: usize) -> Self {
+    fn new(from: usize, to: usize, kernel: Kernel) -> Self {
         let factor = from as f64 / to as f64;
-        // Half the width of the triangle in pixels of the source.
-        let reach = factor.max(1.0);
+        // A sample of the coarser lattice in pixels of the source.
+        let spacing = factor.max(1.0);
+        let reach = kernel.reach() * spacing;
         let (mut starts, mut weights) = (Vec::with_capacity(to), Vec::new());
         let mut row = vec![0.0; from];
         for result in 0..to {
@@ -34,7 +64,7 @@ impl Axis {
             let (mut least, mut greatest) = (from, 0);
             for i in first..=last {
                 let at = mirrored(i);
-                row[at] += 1.0 - (i as f64 - centre).abs() / reach;
+                row[at] += kernel.at((i as f64 - centre) / spacing);
                 (least, greatest) = (least.min(at), greatest.max(at));
             }
             let used = &mut row[least..=greatest];
@@ -118,8 +148,24 @@ impl Resampler {
     ///
     /// If an extent is 0.
     pub fn new(from: [usize; 2], to: [usize; 2]) -> Self {
+        Self::with(from, to, Kernel::Triangle)
+    }
+
+    /// With the cubic of Keys (1981) instead of the triangle.
+    ///
+    /// A triangle blurs by σ² = 1/6 samples of the coarser lattice; the cubic's second moment is zero, so
+    /// what the new lattice can hold keeps its scale.
+    ///
+    /// # Panics
+    ///
+    /// If an extent is 0.
+    pub fn cubic(from: [usize; 2], to: [usize; 2]) -> Self {
+        Self::with(from, to, Kernel::Cubic)
+    }
+
+    fn with(from: [usize; 2], to: [usize; 2], kernel: Kernel) -> Self {
         assert!(from.into_iter().chain(to).all(|n| n > 0), "cannot resample {from:?} to {to:?}: an extent is 0");
-        Self { y: Axis::new(from[0], to[0]), x: Axis::new(from[1], to[1]) }
+        Self { y: Axis::new(from[0], to[0], kernel), x: Axis::new(from[1], to[1], kernel) }
     }
 
     /// `[height, width]` of the source in pixels.
@@ -222,9 +268,11 @@ mod tests {
     fn constants_are_kept() {
         for from in SIZES {
             for to in SIZES {
-                let out = resample(&vec![0.7; from * 5], [from, 5], [to, 4]);
-                assert_eq!(out.len(), to * 4);
-                assert!(out.iter().all(|v| (v - 0.7).abs() < 2e-6), "{from} to {to}: {out:?}");
+                for make in [Resampler::new, Resampler::cubic] {
+                    let out = make([from, 5], [to, 4]).plane(&vec![0.7; from * 5]);
+                    assert_eq!(out.len(), to * 4);
+                    assert!(out.iter().all(|v| (v - 0.7).abs() < 2e-6), "{from} to {to}: {out:?}");
+                }
             }
         }
     }
@@ -295,6 +343,31 @@ mod tests {
         assert_eq!(resample(&plane, [1, 8], [1, 4]), [4.0, 0.0, 0.0, 0.0]);
     }
 
+    /// The second moment of the filter, in samples of the coarser lattice: what resampling blurs.
+    #[test]
+    fn the_cubic_does_not_blur_and_the_triangle_does() {
+        for (kernel, expected) in [(Kernel::Triangle, 0.1875), (Kernel::Cubic, 0.0)] {
+            let halve = Axis::new(32, 16, kernel);
+            let (first, weights) = halve.taps(8);
+            let moment = |power: i32| -> f64 {
+                let offset = |i: usize| ((first + i) as f64 - 16.5) / 2.0;
+                weights.iter().enumerate().map(|(i, &w)| f64::from(w) * offset(i).powi(power)).sum()
+            };
+            assert!((moment(0) - 1.0).abs() < 1e-6, "{kernel:?}");
+            assert!(moment(1).abs() < 1e-6, "{kernel:?}");
+            assert!((moment(2) - expected).abs() < 1e-6, "{kernel:?}: {}", moment(2));
+        }
+    }
+
+    /// A parabola is interpolated exactly, away from the mirror at the border.
+    #[test]
+    fn the_cubic_reproduces_parabolas() {
+        let parabola = |n: usize| (0..n).map(|i| ((i as f32 + 0.5) / n as f32).powi(2)).collect::<Vec<_>>();
+        let larger = Resampler::cubic([1, 20], [1, 50]).plane(&parabola(20));
+        let off = larger.iter().zip(parabola(50)).skip(5).take(40).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-6, "off by {off}");
+    }
+
     #[test]
     fn doubling_interpolates() {
         assert_eq!(resample(&[0.0, 4.0], [1, 2], [1, 4]), [0.0, 1.0, 3.0, 4.0]);
@@ -305,7 +378,7 @@ mod tests {
     fn axes_are_separable_in_either_order() {
         let ([h, w], plane) = ([9, 14], noise(9 * 14));
         for to in [[4, 5], [20, 5], [4, 30], [20, 30]] {
-            let (y, x) = (Axis::new(h, to[0]), Axis::new(w, to[1]));
+            let (y, x) = (Axis::new(h, to[0], Kernel::Triangle), Axis::new(w, to[1], Kernel::Triangle));
             let mut expected = Vec::new();
             for oy in 0..to[0] {
                 for ox in 0..to[1] {

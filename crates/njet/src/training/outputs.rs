@@ -66,7 +66,7 @@ pub fn logits(
 fn scaled(batch: Batch, scale: f64) -> Batch {
     let Batch { pixels, shape: [images, channels, height, width], labels } = batch;
     let size = [height, width].map(|side| ((side as f64 * scale).round() as usize).max(1));
-    let resampler = Resampler::new([height, width], size);
+    let resampler = Resampler::cubic([height, width], size);
     let pixels = pixels.chunks_exact(height * width).flat_map(|plane| resampler.plane(plane)).collect();
     Batch { pixels, shape: [images, channels, size[0], size[1]], labels }
 }

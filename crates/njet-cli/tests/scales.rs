@@ -125,6 +125,23 @@ fn a_transferred_run_cannot_be_resumed() {
     place.refuses("train --resume double", 1, &["made from run by `njet transfer`", "no training to go on with"]);
 }
 
+/// Which filters a transfer integrates is kept in the new run.
+#[test]
+fn a_narrow_transfer_is_the_rescaled_model() {
+    let place = Place::with_run();
+    let result = place.run("transfer run --scale 0.5 --out half --json").done().json();
+    let warnings = result["warnings"].to_string();
+    assert!(
+        warnings.contains("layer1: at sigma = 0.") && warnings.contains("integrated over each pixel"),
+        "{warnings}"
+    );
+    let config = fs::read_to_string(place.path("half/config.toml")).unwrap();
+    assert!(config.contains("[model.discretisations]\nlayer1 = \"integrated\"\n"), "{config}");
+    let rescaled = place.run("eval run --scales 0.5 --rescale --json").done().json();
+    let transferred = place.run("eval half --scales 0.5 --json").done().json();
+    assert_eq!(transferred["by_scale"][0]["loss"], rescaled["by_scale"][0]["rescaled_loss"]);
+}
+
 /// Rescaled beyond the bounds of the run, σ is what was asked for all the same: the bounds give way, for all layers alike.
 #[test]
 fn bounds_give_way_to_a_transfer() {

@@ -137,7 +137,7 @@ fn settings_name_the_orders() {
     assert_eq!(basis, [6, 15, 6]);
     config.orders.insert("layer9".to_owned(), 1);
     let message = config.init(&Device::flex()).unwrap_err().to_string();
-    assert!(message.contains("an order is given for layer9"), "{message}");
+    assert!(message.contains("is given for layer9"), "{message}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod noise;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use njet::layer::{Bound, LayerWarning, Settings, njet_conv2d, njet_conv2d_composed, runs_on_engine};
 use njet::{Discretisation, NJetConv2d, NJetConv2dConfig, NearestRule, PaddingMode, SigmaBounds, SigmaSharing, Stride};
+use njet_basis::JetIndex;
 use noise::noise;
 use proptest::prelude::*;
 
@@ -355,6 +356,35 @@ fn rescaled_layers_see_resampled_images() {
     let narrow = NJetConv2dConfig::new([1, 1]).with_extent(2.0).init(&device).rescale(16.0);
     assert!(matches!(narrow.1[..], [LayerWarning::Widened(_), LayerWarning::InexactRescale { .. }]), "{:?}", narrow.1);
     assert!((narrow.0.sigma() - 16.0).abs() < 1e-3);
+}
+
+/// Samples of a narrow Gaussian are no derivative: rescaled to one, a layer would answer a constant image.
+#[test]
+fn layers_that_become_too_narrow_are_integrated() {
+    let device = Device::flex();
+    let config = NJetConv2dConfig::new([1, 1]).with_sigma(0.8).with_extent(4.0).with_bias(false);
+    let mut layer = config.init(&device);
+    // ∂²/∂x² alone.
+    let second = JetIndex { y: 0, x: 2 }.position();
+    let alpha: Vec<f64> = (0..6).map(|b| if b == second { 1.0 } else { 0.0 }).collect();
+    layer.alpha = burn::module::Param::from_tensor(tensor(&alpha, [1, 1, 6], &device, DType::F32));
+    let of_constant = |layer: &NJetConv2d| {
+        let y = layer.forward(Tensor::ones([1, 1, 15, 15], &device));
+        values(y.into_data())[7 * 15 + 7]
+    };
+    let (narrow, warnings) = layer.clone().rescale(0.5);
+    assert_eq!(narrow.discretisation, Discretisation::Integrated);
+    let said =
+        |warning: &LayerWarning| matches!(warning, LayerWarning::Integrated { sigma } if (sigma - 0.4).abs() < 1e-6);
+    assert!(warnings.iter().any(said), "{warnings:?}");
+    assert!(of_constant(&narrow).abs() < 1e-5, "{}", of_constant(&narrow));
+    let sampled = NJetConv2d { discretisation: layer.discretisation, ..narrow.clone() };
+    assert!(of_constant(&sampled).abs() > 0.4, "{}", of_constant(&sampled));
+    // Wide enough, or made larger, filters stay what they were; and so do those that no sampling spoils.
+    assert_eq!(layer.clone().rescale(0.8).0.discretisation, layer.discretisation);
+    assert_eq!(config.clone().with_sigma(0.5).init(&device).rescale(1.1).0.discretisation, layer.discretisation);
+    let analogue = config.with_discretisation(Discretisation::DiscreteAnalogue).init(&device);
+    assert_eq!(analogue.rescale(0.5).0.discretisation, Discretisation::DiscreteAnalogue);
 }
 
 /// The shortcut's samples move with σ where the stride does: along s they have the gradient of central differences.

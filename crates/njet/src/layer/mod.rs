@@ -16,7 +16,7 @@ mod transpose;
 pub use call::{Call, CallError, Settings};
 pub use composed::njet_conv2d_composed;
 pub use config::{LayerError, NJetConv2dConfig};
-pub use conv2d::{AtBound, LayerWarning, NJetConv2d, Widened, njet_conv2d, runs_on_engine};
+pub use conv2d::{AtBound, LEAST_SAMPLED, LayerWarning, NJetConv2d, Widened, njet_conv2d, runs_on_engine};
 pub use initializer::Initializer;
 pub use padding::PaddingMode;
 pub(crate) use padding::around;

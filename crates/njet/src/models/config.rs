@@ -51,6 +51,9 @@ pub struct ModelConfig {
     pub extent: f64,
     /// How their derivatives are sampled.
     pub discretisation: Discretisation,
+    /// How those of single layers are, by name, where it is otherwise.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub discretisations: BTreeMap<String, Discretisation>,
     /// Which channels of an N-jet layer share their σ.
     #[serde(default)]
     pub sharing: SigmaSharing,
@@ -127,8 +130,8 @@ pub enum ModelError {
         /// Who has a scale.
         sharing: SigmaSharing,
     },
-    /// An order for a layer that there is not.
-    #[error("an order is given for {name}, and the network has no spatial layer of this name")]
+    /// A setting of a layer that there is not.
+    #[error("an order or a discretisation is given for {name}, and the network has no N-jet layer of this name")]
     NoLayer {
         /// The name.
         name: String,
@@ -170,6 +173,7 @@ impl ModelConfig {
             learn_sigma,
             extent,
             discretisation,
+            discretisations: BTreeMap::new(),
             sharing,
             separate_axes,
             bounds,
@@ -205,7 +209,8 @@ impl ModelConfig {
         }
         let network = arch.network();
         let spatial = |name: &str| network.blocks().any(|b| b.name == name && b.filters != Filters::Pointwise);
-        if let Some(name) = self.orders.keys().find(|name| self.layer == LayerKind::Conv || !spatial(name)) {
+        let mut named = self.orders.keys().chain(self.discretisations.keys());
+        if let Some(name) = named.find(|name| self.layer == LayerKind::Conv || !spatial(name)) {
             return Err(ModelError::NoLayer { name: name.clone() });
         }
         let mut builder = Builder {
@@ -329,6 +334,7 @@ impl Builder<'_> {
         let layer = config
             .layer(channels, realised)
             .with_order(config.orders.get(&spec.name).copied().unwrap_or(config.order))
+            .with_discretisation(config.discretisations.get(&spec.name).copied().unwrap_or(config.discretisation))
             .with_groups(groups)
             .with_initializer(Initializer::Preserving { after_relu: self.before.rectifies() })
             .try_init(self.device);

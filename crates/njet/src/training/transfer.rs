@@ -40,6 +40,8 @@ pub fn transfer(run: &RunDirectory, config: &RunConfig, factor: f64, out: &Path)
     let mut config = config.clone();
     config.data.size = size;
     config.model.bounds = share_bounds(&mut model, config.model.bounds);
+    let others = model.njet_layers().filter(|(_, layer)| layer.discretisation != config.model.discretisation);
+    config.model.discretisations = others.map(|(name, layer)| (name.to_owned(), layer.discretisation)).collect();
     // A chain of transfers is one factor, from the run that was trained.
     let before = config.origin.take();
     config.origin = Some(Origin {

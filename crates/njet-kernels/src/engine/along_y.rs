@@ -111,7 +111,7 @@ impl<T: Real> VectorBody<T> for FanY<'_, T> {
         let (y, width, orders) = (&adjoint.y, adjoint.x.source, adjoint.order + 1);
         let (slots, area) = (0..y.slots(), y.slots() * width);
         let ([rows, sums, tangent_sums], plans) = stages.for_fan();
-        let rows = rows.room(with_margins(1, area));
+        let rows = rows.room(with_margins(1, area, STRIP));
         rows.fill(T::ZERO);
         for (row, samples) in rows[STRIP..][..area].chunks_mut(y.spread * width).zip(upstream.chunks_exact(width)) {
             row[..width].copy_from_slice(samples);

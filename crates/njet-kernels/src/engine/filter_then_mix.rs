@@ -2,7 +2,7 @@
 
 use super::filters::{FilterSets, SigmaSums};
 use super::pack::{self, Source};
-use super::plane::{Planes, Responses, clear_margins, with_margins};
+use super::plane::{Planes, Responses, clear_margins, margin, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::{BLOCK, PARTS, SUMMED_BLOCK, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
@@ -93,7 +93,7 @@ fn forward_tile<T: Real>(
         for c in block.clone() {
             let filters = filters.set(geometry.set_of_input(group * geometry.group_in + c));
             for (panel, image) in panel.chunks_exact_mut(strips * pitch).zip(tile.images.clone()) {
-                let planes = Planes { start: (c - block.start) * basis * STRIP, pitch: STRIP };
+                let planes = Planes { start: (c - block.start) * basis * STRIP, pitch: STRIP, border: 0 };
                 let responses = Responses { out: panel, planes, strip_pitch: pitch };
                 let plane = input_plane(geometry, call.x, image, group, c);
                 workspace.stages.analyse(isa, filters, plane, tile.rows.clone(), responses);
@@ -231,6 +231,9 @@ impl<T: Real> BackwardPass<'_, T> {
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
         let per_block = channels_per_block(BLOCK, basis, tile * strips * STRIP, channels.len());
         let outputs = geometry.group_out;
+        // Between the planes of the gradient of the responses.
+        let border = self.adjoint.border();
+        let gap = margin(border, geometry.x.output);
         let mut partial = Partial {
             group,
             channels: channels.clone(),
@@ -253,17 +256,17 @@ impl<T: Real> BackwardPass<'_, T> {
                 let block = channels.start + block.start..channels.start + block.end;
                 let rows = block.len() * basis;
                 // The gradient of the responses: planes with margins, those of an image together.
-                let image_planes = with_margins(rows, pixels);
+                let image_planes = with_margins(rows, pixels, gap);
                 let mixed = workspace.mixed.room(if need_planes { tile.len() * image_planes } else { 0 });
                 if let Some(upstream) = by_pixels {
                     for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
-                        clear_margins(mixed, pixels);
+                        clear_margins(mixed, pixels, gap);
                         let right = Right {
                             strips: &upstream.strips[m * strips * upstream.pitch..],
                             columns: pixels,
                             ..upstream
                         };
-                        let out = Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite);
+                        let out = Output::new(&mut mixed[gap..], pixels + gap, Onto::Overwrite);
                         multiply(isa, self.mixing[group].rows(block.start * basis..block.end * basis), right, out);
                     }
                 }
@@ -277,7 +280,7 @@ impl<T: Real> BackwardPass<'_, T> {
                         let plane = || input_plane(geometry, call.x, image, group, c);
                         let first = (c - block.start) * basis;
                         if wanted.alpha {
-                            let planes = Planes { start: first * STRIP, pitch: STRIP };
+                            let planes = Planes { start: first * STRIP, pitch: STRIP, border: 0 };
                             let out = &mut panel[m * strips * pitch..][..strips * pitch];
                             let responses = Responses { out, planes, strip_pitch: pitch };
                             stages.analyse(isa, filters, plane(), 0..geometry.y.output, responses);
@@ -285,7 +288,8 @@ impl<T: Real> BackwardPass<'_, T> {
                             stages.analyse_x(isa, filters, plane());
                         }
                         if need_planes {
-                            let planes = Planes { start: STRIP + first * (pixels + STRIP), pitch: pixels + STRIP };
+                            let (start, pitch) = (gap + first * (pixels + gap), pixels + gap);
+                            let planes = Planes { start, pitch, border };
                             let channel = image * geometry.channels_in() + group * geometry.group_in + c;
                             let start = channel * geometry.pixels_in();
                             // SAFETY: the only task with this image and channel.

@@ -87,6 +87,14 @@ impl<T: Real> FilterSets<T> {
         }
     }
 
+    /// [`Direction::border`] of the one set; where there are several, each is its own.
+    pub(super) fn border(&self) -> usize {
+        match self {
+            Self::Regular { taps, .. } if taps.len() == 1 => taps[0].border(),
+            Self::Regular { .. } | Self::Positioned { .. } => 0,
+        }
+    }
+
     pub(super) fn set(&self, set: usize) -> Filters<'_, T> {
         match self {
             Self::Regular { taps, tangents } => {

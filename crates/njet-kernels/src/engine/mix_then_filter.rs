@@ -56,8 +56,8 @@ fn mix<'a, T: Real>(
     mixed: &'a mut Buffer<T>,
 ) -> &'a [T] {
     let pixels = geometry.pixels_in();
-    let mixed = mixed.room(with_margins(rows, pixels));
-    clear_margins(mixed, pixels);
+    let mixed = mixed.room(with_margins(rows, pixels, STRIP));
+    clear_margins(mixed, pixels, STRIP);
     let strips = pixels.div_ceil(STRIP);
     let right = Right { strips: &input.strips[m * strips * input.pitch..], columns: pixels, ..input };
     multiply(isa, left, right, Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite));
@@ -67,7 +67,7 @@ fn mix<'a, T: Real>(
 /// The B planes of output channel `index` of a block.
 fn planes(geometry: &Geometry, index: usize) -> Planes {
     let pitch = geometry.pixels_in() + STRIP;
-    Planes { start: STRIP + index * geometry.basis() * pitch, pitch }
+    Planes { start: STRIP + index * geometry.basis() * pitch, pitch, border: 0 }
 }
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
@@ -226,7 +226,7 @@ impl<T: Real> BackwardPass<'_, T> {
                         let (forward, adjoint) = (self.forward.set(set), self.adjoint.set(set));
                         let upstream = &call.grad_y[output_plane(geometry, image, group, o)];
                         if need_responses {
-                            let planes = Planes { start: index * basis * STRIP, pitch: STRIP };
+                            let planes = Planes { start: index * basis * STRIP, pitch: STRIP, border: 0 };
                             let out = &mut panel[m * strips * pitch..][..strips * pitch];
                             let responses = Responses { out, planes, strip_pitch: pitch };
                             stages.analyse(isa, adjoint, upstream, 0..geometry.y.input, responses);

@@ -22,6 +22,8 @@ use std::ops::Range;
 pub(super) struct Planes {
     pub(super) start: usize,
     pub(super) pitch: usize,
+    /// Rows of zeros above and below each.
+    pub(super) border: usize,
 }
 
 impl Planes {
@@ -43,7 +45,9 @@ pub(super) struct Stages<T> {
     fields: Buffer<T>,
     /// with their derivatives, `[order + 1, slots, width]`.
     tangent_fields: Buffer<T>,
-    /// Rows of the plane that `fields` has, as slots, and those between that hold samples.
+    /// Elements between the planes of both,
+    margin: usize,
+    /// the rows that they have, as slots, and those between that hold samples.
     slots: Range<usize>,
     spread: usize,
     /// Planes with rows of zeros between their rows, where there is a stride.
@@ -69,6 +73,7 @@ impl<T> Default for Stages<T> {
             scratch: Buffer::default(),
             fields: Buffer::default(),
             tangent_fields: Buffer::default(),
+            margin: STRIP,
             slots: 0..0,
             spread: 1,
             spread_rows: Buffer::default(),
@@ -83,15 +88,25 @@ impl<T> Default for Stages<T> {
     }
 }
 
-/// Elements of `count` planes of `area` elements with margins before, between and after.
-pub(super) fn with_margins(count: usize, area: usize) -> usize {
-    count * (area + STRIP) + STRIP
+/// Elements between planes with `border` rows of zeros between them, and at least a strip.
+#[inline(always)]
+pub(super) fn margin(border: usize, width: usize) -> usize {
+    (border * width).next_multiple_of(STRIP).max(STRIP)
+}
+
+/// Elements of `count` planes of `area` elements with margins before, between and after, and what the last strip reads
+/// beyond.
+pub(super) fn with_margins(count: usize, area: usize, margin: usize) -> usize {
+    count * (area + margin) + margin + STRIP
 }
 
 /// Clears the margins of [`with_margins`].
 #[inline(always)]
-pub(super) fn clear_margins<T: Real>(planes: &mut [T], area: usize) {
-    planes.chunks_mut(area + STRIP).for_each(|plane| plane[..STRIP].fill(T::ZERO));
+pub(super) fn clear_margins<T: Real>(planes: &mut [T], area: usize, margin: usize) {
+    for plane in planes.chunks_mut(area + margin) {
+        let len = margin.min(plane.len());
+        plane[..len].fill(T::ZERO);
+    }
 }
 
 /// Where the responses of [`Stages::analyse`] go.
@@ -131,8 +146,8 @@ impl<T: Real> Stages<T> {
         }
     }
 
-    /// The adjoint of [`analyse`](Self::analyse): B planes, each with a margin of zeros before and after,
-    /// are filtered and summed into `out`.
+    /// The adjoint of [`analyse`](Self::analyse): B planes, each with a margin of zeros before and after (at least the rows that
+    /// `planes` says), are filtered and summed into `out`.
     pub(super) fn synthesise(
         &mut self,
         isa: Isa,
@@ -189,11 +204,11 @@ impl<T: Real> Stages<T> {
     fn regular_sigma(&self, isa: Isa, filters: Regular<'_, T>) -> [f64; 2] {
         let (y, width) = (filters.taps.y, filters.taps.x.result);
         let (area, pitch) = (y.source * width, y.source * width + STRIP);
-        let field = self.slots.len() * width + STRIP;
+        let field = self.slots.len() * width + self.margin;
         let [mut by_y, mut by_x] = [0.0; 2];
         let dot = |a, b| isa.run(Dot { a, b });
         for j in 0..=filters.taps.order {
-            let (fields, tangents) = (&self.fields[j * field + STRIP..], &self.tangent_fields[j * field..]);
+            let (fields, tangents) = (&self.fields[j * field + self.margin..], &self.tangent_fields[j * field..]);
             let (sums, tangent_sums) = (&self.sums[j * pitch..][..area], &self.tangent_sums[j * pitch..][..area]);
             if self.spread == 1 {
                 let rows = self.slots.start * width..self.slots.end * width;
@@ -283,8 +298,12 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let width = x.result;
         let slots = y.read(&rows, taps.taps_y.radius());
         let area = slots.len() * width;
-        let fields = stages.fields.room(with_margins(orders, area));
-        let tangents = stages.tangent_fields.room(if tangent.is_some() { with_margins(orders, area) } else { 0 });
+        // What only the gradient of σ reads needs no rows of zeros.
+        let border = if responses.is_some() { taps.border() } else { 0 };
+        let margin = margin(border, width);
+        let room = with_margins(orders, area, margin);
+        let fields = stages.fields.room(room);
+        let tangents = stages.tangent_fields.room(if tangent.is_some() { room } else { 0 });
         let padded = Padded::new(x, taps.taps_x.radius());
         let lines = stages.lines.room(STRIP + padded.len());
         // The slots that hold samples.
@@ -296,11 +315,11 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
             let to = RowsTo {
                 // What is written past a row's end the next row overwrites.
                 start: (first + chunk.start * y.spread - slots.start) * width,
-                order: area + STRIP,
+                order: area + margin,
                 row: y.spread * width,
                 rows: chunk.len(),
             };
-            for (direction, out) in [(Some(taps), &mut fields[STRIP..]), (tangent, &mut *tangents)] {
+            for (direction, out) in [(Some(taps), &mut fields[margin..]), (tangent, &mut *tangents)] {
                 if let Some(direction) = direction {
                     let plans = &mut stages.analyse_x;
                     filter_rows::<T, V, R>(v, direction, &padded, lines, plans, &mut stages.scratch, to, out);
@@ -309,10 +328,10 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         }
         for slot in slots.clone().filter(|slot| slot % y.spread != 0) {
             let row = (slot - slots.start) * width;
-            (0..orders).for_each(|n| fields[STRIP + n * (area + STRIP) + row..][..width].fill(T::ZERO));
+            (0..orders).for_each(|n| fields[margin + n * (area + margin) + row..][..width].fill(T::ZERO));
         }
-        clear_margins(fields, area);
-        (stages.slots, stages.spread) = (slots.clone(), y.spread);
+        clear_margins(fields, area, margin);
+        (stages.slots, stages.spread, stages.margin) = (slots.clone(), y.spread, margin);
         let Some(Responses { out, planes, strip_pitch }) = responses else {
             return;
         };
@@ -324,11 +343,14 @@ impl<T: Real> VectorBody<T> for Analyse<'_, T> {
         let scratch = stages.scratch.room(if apart { orders * (orders + 1) / 2 * pitch } else { 0 });
         let runs = if apart { rows.len() } else { 1 };
         for r in 0..runs {
-            let line = y.line(&slots, rows.start + r, width, rows.len() * width / runs);
+            let line = y.bordered(&slots, border, rows.start + r, width, rows.len() * width / runs);
             let plan = stages.analyse_y.of(line, Rows::ONE, taps.taps_y.radius());
-            let (row_out, place) =
-                if apart { (&Strips::apart(scratch, STRIP), Planes { start: 0, pitch }) } else { (&out, planes) };
-            let (origin, count) = (|j| STRIP + j * (area + STRIP), |j| orders - j);
+            let (row_out, place) = if apart {
+                (&Strips::apart(scratch, STRIP), Planes { start: 0, pitch, border: 0 })
+            } else {
+                (&out, planes)
+            };
+            let (origin, count) = (|j| margin + j * (area + margin) - border * width, |j| orders - j);
             taps.taps_y.analyse::<V, R, _>(v, plan, fields, orders, origin, count, |i, j| place.at(i, j), row_out);
             for (i, j) in (0..if apart { orders } else { 0 }).flat_map(|j| (0..orders - j).map(move |i| (i, j))) {
                 out.scatter(planes.at(i, j), r * width, &scratch[place.at(i, j)..][..width]);
@@ -410,9 +432,10 @@ impl<T: Real> VectorBody<T> for Synthesise<'_, T> {
         let runs = if y.keep == 1 { 1 } else { y.result };
         let len = area / runs;
         for r in 0..runs {
-            let line = y.line(&slots, r, width, len);
+            let line = y.bordered(&slots, origins.border, r, width, len);
             let plan = stages.synthesise_y.of(line, Rows::ONE, taps.taps_y.radius());
-            let (origin, count, start) = (|i, j| origins.at(i, j), |j| orders - j, |j| j * pitch);
+            let (origin, count, start) =
+                (|i, j| origins.at(i, j) - origins.border * width, |j| orders - j, |j| j * pitch);
             let out = Strips::plain(&mut sums[r * len..]);
             match tangent {
                 None => {
@@ -485,8 +508,8 @@ fn spread_rows<'a, T: Real>(
     let (y, width, orders) = (&taps.y, taps.x.source, taps.order + 1);
     let area = y.slots() * width;
     let basis = orders * (orders + 1) / 2;
-    let to = Planes { start: STRIP, pitch: area + STRIP };
-    let spread = spread.room(with_margins(basis, area));
+    let to = Planes { start: STRIP, pitch: area + STRIP, border: 0 };
+    let spread = spread.room(with_margins(basis, area, STRIP));
     spread.fill(T::ZERO);
     for j in 0..orders {
         for i in 0..orders - j {

@@ -42,6 +42,7 @@ pub mod bias;
 mod border;
 mod call;
 mod disjoint;
+pub mod dropout;
 pub mod engine;
 mod error;
 mod geometry;

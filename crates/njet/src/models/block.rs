@@ -1,6 +1,7 @@
 //! Convolution, batch normalisation, activation, and what follows.
 
 use super::activation::Activation;
+use super::dropout::drop_out;
 use super::gate::SqueezeExcitation;
 use super::pointwise::convolve;
 use super::pool::Pool;
@@ -105,7 +106,7 @@ impl Block {
             x = pool.forward(x);
         }
         if let Some(dropout) = &self.dropout {
-            x = dropout.forward(x);
+            x = drop_out(dropout, x);
         }
         if let Some(depth) = &self.stochastic_depth {
             x = depth.forward(x);

@@ -22,6 +22,7 @@ mod block;
 mod classifier;
 mod config;
 mod describe;
+mod dropout;
 mod gate;
 mod layers;
 mod network;

@@ -11,7 +11,7 @@ const BOTTOM: f64 = 46.0;
 const LEFT: f64 = 64.0;
 
 /// Width of a character of a name, in bold.
-const CHARACTER: f64 = 7.6;
+const CHARACTER: f64 = 8.8;
 
 /// Between the baselines of two names.
 const LINE: f64 = 15.0;

@@ -113,6 +113,9 @@ fn copy<T: Real>(from: &[T], to: &mut [T]) {
     rest.iter().zip(rest_to).for_each(|(from, to)| *to = *from);
 }
 
+/// See [`Direction::border`]: with 17 rows a backward pass of 64→64@64 took 3 % more.
+const MOST_BORDER: usize = 9;
+
 /// The filters of a layer in one direction.
 #[derive(Debug, Clone)]
 pub(super) struct Direction<T> {
@@ -125,11 +128,12 @@ pub(super) struct Direction<T> {
 
 impl<T: Real> Direction<T> {
     /// Rows of zeros to keep above and below the planes that are filtered along y: then every strip meets all taps, and
-    /// one loop does them all. None where rows are apart, or where more than a fifth of the work would be with zeros.
+    /// one loop does them all. None where rows are apart, where more than a fifth of the work would be with zeros, or where the
+    /// taps are so many that a loop is the least of it.
     pub(super) fn border(&self) -> usize {
         let radius = self.taps_y.radius();
         let rows = self.y.margin(radius);
-        let plain = self.y.spread == 1 && self.y.keep == 1;
+        let plain = self.y.spread == 1 && self.y.keep == 1 && rows <= MOST_BORDER;
         if plain && 5 * rows * (rows + 1) <= self.y.result * (2 * radius + 1) { rows } else { 0 }
     }
 
@@ -182,6 +186,6 @@ mod tests {
     #[test]
     fn borders_are_kept_where_they_cost_little() {
         assert_eq!([border(16, 3, 1), border(16, 5, 1), border(64, 9, 1)], [3, 5, 9]);
-        assert_eq!([border(7, 3, 1), border(16, 3, 2)], [0, 0]);
+        assert_eq!([border(7, 3, 1), border(16, 3, 2), border(100, 17, 1)], [0, 0, 0]);
     }
 }

@@ -6,11 +6,15 @@
 //! ```
 #![cfg(feature = "wgpu")]
 
+#[path = "../../njet-kernels/tests/noise/mod.rs"]
+mod noise;
+
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use burn::tensor::{DType, Device, DeviceKind, Tensor, TensorData};
 use njet::models::{Architecture, ModelConfig, Network, Subsampling, UNetConfig};
 use njet::{NJetConv2d, NJetConv2dConfig, NJetConvTranspose2dConfig, PaddingMode, SigmaSharing, Stride};
+use noise::noise;
 use std::panic::catch_unwind;
 
 /// Sums of some hundred products in f32, in another order; parts of the largest value.
@@ -28,14 +32,8 @@ fn gpu() -> Option<Device> {
     found.ok()
 }
 
-/// Numbers from −1 to 1 that are the same everywhere.
-fn noise<const D: usize>(seed: u32, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let value = |i: u32| {
-        let mixed = (i ^ seed.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
-        ((mixed ^ (mixed >> 13)).wrapping_mul(0xc2b2_ae35) >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    let values: Vec<f32> = (0..shape.iter().product::<usize>() as u32).map(value).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+fn drawn<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(noise(seed, shape.iter().product()), shape), (device, DType::F32))
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -53,9 +51,9 @@ fn same(what: &str, got: &[f32], expected: &[f32]) {
 fn results(layer: &NJetConv2d, device: &Device) -> [Vec<f32>; 5] {
     let layer = layer.clone().fork(device).train();
     let device = device.clone().autodiff();
-    let x = noise(1, [2, layer.groups * layer.alpha.dims()[1], 19, 22], &device).require_grad();
+    let x = drawn(1, [2, layer.groups * layer.alpha.dims()[1], 19, 22], &device).require_grad();
     let y = layer.forward(x.clone());
-    let gradients = (y.clone() * noise(2, y.dims(), &device)).sum().backward();
+    let gradients = (y.clone() * drawn(2, y.dims(), &device)).sum().backward();
     [
         values(y),
         values(x.grad(&gradients).unwrap()),
@@ -101,9 +99,9 @@ fn the_transposed_layer() {
     let run = |device: &Device| {
         let layer = layer.clone().fork(device).train();
         let device = device.clone().autodiff();
-        let x = noise(3, [2, 4, 9, 8], &device).require_grad();
+        let x = drawn(3, [2, 4, 9, 8], &device).require_grad();
         let y = layer.forward(x.clone());
-        let gradients = (y.clone() * noise(4, y.dims(), &device)).sum().backward();
+        let gradients = (y.clone() * drawn(4, y.dims(), &device)).sum().backward();
         let by = &layer.convolution;
         [
             values(y),
@@ -127,11 +125,11 @@ fn losses<M: Network, const D: usize>(
     let mut model = model.fork(device).train();
     let device = device.clone().autodiff();
     let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).init();
-    let x = noise(5, [8, 1, 20, 20], &device);
+    let x = drawn(5, [8, 1, 20, 20], &device);
     (0..6)
         .map(|_| {
             let y = forward(&model, x.clone());
-            let loss = (y.clone() - noise(6, y.dims(), &device)).powi_scalar(2).mean();
+            let loss = (y.clone() - drawn(6, y.dims(), &device)).powi_scalar(2).mean();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(1e-3, model.clone(), gradients);
             loss.into_scalar::<f32>()

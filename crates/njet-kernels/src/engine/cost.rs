@@ -3,12 +3,11 @@
 use crate::{Axis, Geometry};
 
 /// Time of a multiply-add of the filters in units of one of the product, filters first. Measured at 64→64, 96→64 and 128→64
-/// channels of 32×32, order 2, σ = 2, AVX-512: 2.7 to 3.
+/// channels of 32×32, order 2, σ = 2, AVX-512: 2.8 to 3.
 const FILTER: f64 = 3.0;
 
-/// The same, product first, in units of [`FILTER`]: B planes for each output come from the product by way of memory, and the sums over
-/// them are the longer chains. Measured: 1.8 to 1.9 forward and 2.1 backward on AVX-512, 1.2 and 2.1 on AVX2, and less where
-/// there are few channels.
+/// The same, product first, in units of [`FILTER`]. Measured there: 1.8 to 1.9 forward and about 2 backward on AVX-512, 1.2 and
+/// about 2 on AVX2; less with 32→16 and 64→32 channels.
 const AFTER_PRODUCT: f64 = 1.75;
 
 /// The two ways to evaluate `Σ_b α_b · (x ⋆ basis_b)`: both are linear, so they commute.

@@ -39,6 +39,11 @@ impl<T: Real> Mixture<T> {
         Self { fields: orders, radius: bank.radius(), taps }
     }
 
+    /// The tap of field `j` at `t`, from −R to R.
+    pub(super) fn value(&self, j: usize, t: isize) -> T {
+        self.taps[(t + self.radius as isize) as usize * self.fields + j]
+    }
+
     /// The taps read backwards.
     pub(super) fn flipped(&self) -> Self {
         let taps = self.taps.chunks_exact(self.fields).rev().flatten().copied().collect();

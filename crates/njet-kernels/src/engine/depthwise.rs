@@ -44,9 +44,14 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
         let channel = plane % channels;
         T::with_workspace(|Workspace { stages, .. }| {
             let filters = sets.regular(geometry.set_of_input(channel));
-            stages.analyse_x(isa, Filters::Regular(filters), &call.x[plane * pixels_in..][..pixels_in]);
+            let samples = &call.x[plane * pixels_in..][..pixels_in];
             // SAFETY: the only task with this plane.
             let out = unsafe { y.part(plane * pixels..(plane + 1) * pixels) };
+            let bias = call.bias.map_or(T::ZERO, |bias| bias[channel]);
+            if stages.by_columns(isa, filters.taps, &mixtures[channel], samples, bias, out) {
+                return;
+            }
+            stages.analyse_x(isa, Filters::Regular(filters), samples);
             stages.gather_y(isa, filters.taps, &mixtures[channel], out);
             if let Some(bias) = call.bias {
                 // SAFETY: `gather_y` has written the plane.

@@ -11,6 +11,7 @@
 mod along_y;
 mod asymmetric;
 mod band_limited;
+mod columns;
 mod cost;
 mod depthwise;
 mod filter_then_mix;

@@ -167,6 +167,17 @@ impl<T: Real> Stages<T> {
         T::dispatch(isa, SynthesiseX { stages: self, taps, out });
     }
 
+    /// All rows of `plane` between zeros, so that no tap within `radius` along x reads a neighbour; the elements from one to the
+    /// next; and [`ROOM`] after the last.
+    #[inline(always)]
+    pub(super) fn lay_plane(&mut self, x: &Placement, radius: usize, plane: &[T]) -> (&[T], usize) {
+        let rows = plane.len() / x.source;
+        let padded = Padded { rows, ..Padded::new(x, radius) };
+        let lines = self.lines.room(padded.margin + rows * padded.pitch + ROOM);
+        padded.lay(x, plane.chunks_exact(x.source), lines);
+        (lines, padded.pitch)
+    }
+
     /// The rows that the last analysis filtered along x, and the results, `[order + 1, slots, width]` with
     /// margins.
     pub(super) fn slots(&self) -> Range<usize> {
@@ -254,6 +265,9 @@ struct Analyse<'a, T> {
 /// Elements of the rows that are filtered along x together: 16 KiB of f32, half of a first-level cache.
 const PADDED: usize = 4096;
 
+/// Elements after laid rows that a block of columns may read beyond them.
+pub(super) const ROOM: usize = 3 * STRIP;
+
 /// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.
 struct Padded {
     margin: usize,
@@ -284,7 +298,8 @@ impl Padded {
         for (row, to) in rows.zip(to[self.margin..].chunks_exact_mut(self.pitch)) {
             let (slots, margin) = to.split_at_mut(x.slots());
             x.lay(row, slots);
-            margin.fill(T::ZERO);
+            // A margin is of whole strips; a call of `memset` would take longer.
+            margin.as_chunks_mut::<STRIP>().0.iter_mut().for_each(|strip| *strip = [T::ZERO; STRIP]);
         }
     }
 }

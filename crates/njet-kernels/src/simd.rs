@@ -50,6 +50,19 @@ pub(crate) trait Vectors<T>: Copy {
     }
 }
 
+/// Asks for the cache line at `at`, before it is needed. It may be any address: nothing is read, and none is refused.
+#[inline(always)]
+pub(crate) fn prefetch<T>(at: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: of a machine it needs SSE, which all x86-64 have; a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Code for any instruction set. `run` and all that it calls must be `#[inline(always)]`: only then
 /// does it become part of the function that carries the target features.
 pub(crate) trait VectorBody<T> {

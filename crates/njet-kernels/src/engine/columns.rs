@@ -19,7 +19,7 @@ use super::placement::{Direction, Placement};
 use super::plane::{ROOM, Stages};
 use crate::Real;
 use crate::isa::Isa;
-use crate::simd::{STRIP, VectorBody, Vectors};
+use crate::simd::{STRIP, VectorBody, Vectors, prefetch};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
@@ -41,6 +41,15 @@ fn applies<T: Real>(direction: &Direction<T>) -> bool {
         && direction.x.result >= LEAST_WIDTH
 }
 
+/// A plane to filter.
+pub(super) struct Channel<'a, T> {
+    pub(super) plane: &'a [T],
+    /// The samples after it, which begin with the next plane: those are asked for before they are needed.
+    pub(super) next: &'a [T],
+    /// Is added to every result.
+    pub(super) bias: T,
+}
+
 impl<T: Real> Stages<T> {
     /// Writes the results of a plane to all of `out`, or writes nothing and returns false where the loops are not made for such
     /// filters.
@@ -49,13 +58,12 @@ impl<T: Real> Stages<T> {
         isa: Isa,
         direction: &Direction<T>,
         mixture: &Mixture<T>,
-        plane: &[T],
-        bias: T,
+        channel: Channel<'_, T>,
         out: &mut [MaybeUninit<T>],
     ) -> bool {
         let applies = applies(direction);
         if applies {
-            T::dispatch(isa, Columns { stages: self, direction, mixture, plane, bias, out });
+            T::dispatch(isa, Columns { stages: self, direction, mixture, channel, out });
         }
         applies
     }
@@ -65,8 +73,7 @@ struct Columns<'a, T> {
     stages: &'a mut Stages<T>,
     direction: &'a Direction<T>,
     mixture: &'a Mixture<T>,
-    plane: &'a [T],
-    bias: T,
+    channel: Channel<'a, T>,
     out: &'a mut [MaybeUninit<T>],
 }
 
@@ -86,7 +93,7 @@ impl<T: Real> VectorBody<T> for Columns<'_, T> {
 impl<T: Real> Columns<'_, T> {
     #[inline(always)]
     fn of_diameter<V: Vectors<T>, const D: usize>(self, v: V) {
-        let Self { stages, direction, mixture, plane, bias, out } = self;
+        let Self { stages, direction, mixture, channel: Channel { plane, next, bias }, out } = self;
         let (y, x) = (&direction.y, &direction.x);
         assert!(plane.len() == y.source * x.source && out.len() == y.result * x.result);
         let taps = Taps::<T, D>::new(direction, mixture);
@@ -101,7 +108,9 @@ impl<T: Real> Columns<'_, T> {
             // The last columns once more, rather than a register that is filled in part.
             let column = done.min(x.result.saturating_sub(wide));
             let from = (first as isize + x.over(0)) as usize + column;
-            let block = Block { rows, pitch, from, y, bias, width: x.result, column };
+            let next = next.as_ptr().wrapping_add(column);
+            let block = Block { rows, pitch, from, y, bias, width: x.result, column, next };
+
             if double {
                 block.run::<V, D, 2>(v, &taps, out);
             } else {
@@ -144,13 +153,15 @@ struct Block<'a, T> {
     /// Columns of a plane of results, and the first of these.
     width: usize,
     column: usize,
+    /// Where the same columns of the plane after this one may be.
+    next: *const T,
 }
 
 impl<T: Real> Block<'_, T> {
     /// `N` registers of columns.
     #[inline(always)]
     fn run<V: Vectors<T>, const D: usize, const N: usize>(self, v: V, taps: &Taps<T, D>, out: &mut [MaybeUninit<T>]) {
-        let Self { rows, pitch, from, y, bias, width, column } = self;
+        let Self { rows, pitch, from, y, bias, width, column, next } = self;
         let radius = (D / 2) as isize;
         let columns = (width - column).min(N * V::LANES);
         let mut sums = [[v.splat(bias); N]; D];
@@ -163,6 +174,9 @@ impl<T: Real> Block<'_, T> {
                 // Else the compiler would keep every tap in a register of its own before the loop, and most of those on the
                 // stack, across two cache lines each: to load a tap into every lane takes no longer than to load one.
                 let taps = black_box(taps);
+                for r in 0..N {
+                    prefetch(next.wrapping_add(i as usize * width + r * V::LANES));
+                }
                 // SAFETY: the samples of the last row, the farthest, are inside by the assertion.
                 let fields =
                     unsafe { self::fields::<T, V, D, N>(v, rows.as_ptr().add(from + i as usize * pitch), taps) };
@@ -293,8 +307,9 @@ mod tests {
             let mixture = Mixture::new(&direction.taps_y, geometry.order + 1, |i, j| alpha[jet_index(i, j)]);
             let mut out = vec![T::from_f64(f64::NAN); geometry.output_len()];
             let mut stages = Stages::default();
-            let bias = T::from_f64(BIAS);
-            let done = stages.by_columns(isa, &direction, &mixture, &cast(&self.plane), bias, as_uninit(&mut out));
+            let plane = cast(&self.plane);
+            let channel = Channel { plane: &plane, next: &[], bias: T::from_f64(BIAS) };
+            let done = stages.by_columns(isa, &direction, &mixture, channel, as_uninit(&mut out));
             done.then(|| out.into_iter().map(Real::to_f64).collect())
         }
 

@@ -1,7 +1,8 @@
 //! Layers in which every channel is filtered by itself: the product degenerates, the filters are everything.
 //!
 //! Along y the orders are summed with the channel's coefficients before any pixel is seen: as many filters
-//! as the jet has orders along x, instead of one for each basis function.
+//! as the jet has orders along x, instead of one for each basis function. The common sizes go forward with both axes at once
+//! ([`columns`](super::columns)).
 //!
 //! ```text
 //! forward    F_j = x ⋆ g_j (along x)     y = Σ_j F_j ⋆ c_j (along y),  c_j = Σ_i α_ij g_i
@@ -11,6 +12,7 @@
 //! ```
 
 use super::asymmetric::Mixture;
+use super::columns::Channel;
 use super::filters::{FilterSets, Filters, SigmaSums};
 use super::{Workspace, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
@@ -44,18 +46,19 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
         let channel = plane % channels;
         T::with_workspace(|Workspace { stages, .. }| {
             let filters = sets.regular(geometry.set_of_input(channel));
-            let samples = &call.x[plane * pixels_in..][..pixels_in];
+            let (samples, next) = call.x[plane * pixels_in..].split_at(pixels_in);
+            let bias = call.bias.map_or(T::ZERO, |bias| bias[channel]);
+            let mixture = &mixtures[channel];
             // SAFETY: the only task with this plane.
             let out = unsafe { y.part(plane * pixels..(plane + 1) * pixels) };
-            let bias = call.bias.map_or(T::ZERO, |bias| bias[channel]);
-            if stages.by_columns(isa, filters.taps, &mixtures[channel], samples, bias, out) {
+            if stages.by_columns(isa, filters.taps, mixture, Channel { plane: samples, next, bias }, out) {
                 return;
             }
             stages.analyse_x(isa, Filters::Regular(filters), samples);
-            stages.gather_y(isa, filters.taps, &mixtures[channel], out);
-            if let Some(bias) = call.bias {
+            stages.gather_y(isa, filters.taps, mixture, out);
+            if call.bias.is_some() {
                 // SAFETY: `gather_y` has written the plane.
-                out.iter_mut().for_each(|y| _ = y.write(unsafe { y.assume_init() } + bias[channel]));
+                out.iter_mut().for_each(|y| _ = y.write(unsafe { y.assume_init() } + bias));
             }
         });
     });

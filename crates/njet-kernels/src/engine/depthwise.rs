@@ -12,7 +12,6 @@
 //! ```
 
 use super::asymmetric::Mixture;
-use super::columns::Channel;
 use super::filters::{FilterSets, Filters, SigmaSums};
 use super::{Workspace, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
@@ -46,12 +45,12 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
         let channel = plane % channels;
         T::with_workspace(|Workspace { stages, .. }| {
             let filters = sets.regular(geometry.set_of_input(channel));
-            let (samples, next) = call.x[plane * pixels_in..].split_at(pixels_in);
+            let samples = &call.x[plane * pixels_in..][..pixels_in];
             let bias = call.bias.map_or(T::ZERO, |bias| bias[channel]);
             let mixture = &mixtures[channel];
             // SAFETY: the only task with this plane.
             let out = unsafe { y.part(plane * pixels..(plane + 1) * pixels) };
-            if stages.by_columns(isa, filters.taps, mixture, Channel { plane: samples, next, bias }, out) {
+            if stages.depthwise_by_columns(isa, filters.taps, mixture, samples, bias, out) {
                 return;
             }
             stages.analyse_x(isa, Filters::Regular(filters), samples);

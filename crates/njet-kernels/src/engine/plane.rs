@@ -125,9 +125,10 @@ impl<T: Real> Stages<T> {
         filters: Filters<'_, T>,
         plane: &[T],
         rows: Range<usize>,
-        responses: Responses<'_, T>,
+        mut responses: Responses<'_, T>,
     ) {
         match filters {
+            Filters::Regular(filters) if self.by_columns(isa, filters, plane, rows.clone(), &mut responses) => {}
             Filters::Regular(filters) => {
                 T::dispatch(isa, Analyse { stages: self, filters, plane, rows, responses: Some(responses) });
             }
@@ -167,15 +168,25 @@ impl<T: Real> Stages<T> {
         T::dispatch(isa, SynthesiseX { stages: self, taps, out });
     }
 
-    /// All rows of `plane` between zeros, so that no tap within `radius` along x reads a neighbour; the elements from one to the
-    /// next; and [`ROOM`] after the last.
+    /// Rows of samples, those of the slots `slots`, for filters down the columns; and room for `kept` fields, which then count as
+    /// those of the last analysis.
     #[inline(always)]
-    pub(super) fn lay_plane(&mut self, x: &Placement, radius: usize, plane: &[T]) -> (&[T], usize) {
-        let rows = plane.len() / x.source;
+    pub(super) fn lay_columns(
+        &mut self,
+        x: &Placement,
+        radius: usize,
+        samples: &[T],
+        slots: Range<usize>,
+        kept: usize,
+    ) -> Laid<'_, T> {
+        let rows = slots.len();
         let padded = Padded { rows, ..Padded::new(x, radius) };
         let lines = self.lines.room(padded.margin + rows * padded.pitch + ROOM);
-        padded.lay(x, plane.chunks_exact(x.source), lines);
-        (lines, padded.pitch)
+        padded.lay(x, samples.chunks_exact(x.source), lines);
+        let room = if kept > 0 { with_margins(kept, rows * x.result, STRIP) } else { 0 };
+        (self.slots, self.spread, self.margin) = (slots, 1, STRIP);
+        let (fields, tangents) = (self.fields.room(room), self.tangent_fields.room(room));
+        Laid { lines, pitch: padded.pitch, first: padded.margin, fields, tangents }
     }
 
     /// The rows that the last analysis filtered along x, and the results, `[order + 1, slots, width]` with
@@ -186,6 +197,16 @@ impl<T: Real> Stages<T> {
 
     pub(super) fn fields(&self) -> &[T] {
         &self.fields
+    }
+
+    /// The fields of the last analysis and those under the derivatives of the taps, `[orders, slots, width]`.
+    #[cfg(test)]
+    pub(super) fn kept_fields(&self, orders: usize, width: usize) -> [Vec<T>; 2] {
+        let area = self.slots.len() * width;
+        [(&self.fields, self.margin), (&self.tangent_fields, 0)].map(|(fields, first)| {
+            let field = |n: usize| fields.iter().skip(first + n * (area + self.margin)).take(area);
+            (0..orders).flat_map(field).copied().collect()
+        })
     }
 
     /// Rows with margins, and the sums along y with the taps and with their derivatives.
@@ -265,8 +286,21 @@ struct Analyse<'a, T> {
 /// Elements of the rows that are filtered along x together: 16 KiB of f32, half of a first-level cache.
 const PADDED: usize = 4096;
 
-/// Elements after laid rows that a block of columns may read beyond them.
-pub(super) const ROOM: usize = 3 * STRIP;
+/// Elements after laid rows that the last columns may read beyond them.
+const ROOM: usize = 3 * STRIP;
+
+/// See [`Stages::lay_columns`].
+pub(super) struct Laid<'a, T> {
+    /// Rows between zeros, so that no tap along x reads a neighbour, with room for some registers after the last,
+    pub(super) lines: &'a [T],
+    /// elements from one to the next,
+    pub(super) pitch: usize,
+    /// and where sample 0 of the first stands.
+    pub(super) first: usize,
+    /// As those that [`Stages::sigma`] reads.
+    pub(super) fields: &'a mut [T],
+    pub(super) tangents: &'a mut [T],
+}
 
 /// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.
 struct Padded {

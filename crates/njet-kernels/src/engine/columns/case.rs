@@ -1,0 +1,67 @@
+//! A plane and filters for the tests.
+
+use crate::engine::placement::Direction;
+use crate::{AxisConfig, Geometry, GeometryConfig, Real, Taps};
+
+pub(super) struct Case {
+    pub(super) geometry: Geometry,
+    /// Along y and x, `[order + 1, 2R + 1]`,
+    pub(super) taps: [Vec<f64>; 2],
+    /// and others of the same symmetry, for their derivatives.
+    pub(super) d_taps: [Vec<f64>; 2],
+    pub(super) alpha: Vec<f64>,
+    pub(super) plane: Vec<f64>,
+}
+
+pub(super) fn cast<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&v| T::from_f64(v)).collect()
+}
+
+fn noise(seed: usize, len: usize) -> Vec<f64> {
+    (0..len).map(|i| ((i * i + 7 * i + seed) * 7919 % 1013) as f64 / 1013.0 - 0.4).collect()
+}
+
+/// Even and odd by turns, as derivatives of a Gaussian are, without being some.
+fn taps(seed: usize, order: usize, radius: usize) -> Vec<f64> {
+    let of_order = |n: usize| {
+        let (odd, half) = (n % 2 == 1, noise(seed + n, radius + 1));
+        (-(radius as isize)..=radius as isize)
+            .map(move |t| match t {
+                0 if odd => 0.0,
+                t if odd && t < 0 => -half[t.unsigned_abs()],
+                t => half[t.unsigned_abs()],
+            })
+            .collect::<Vec<_>>()
+    };
+    (0..=order).flat_map(of_order).collect()
+}
+
+impl Case {
+    /// `size`, `radii` and `padding` along y and x; `None` where the kernel does not fit.
+    pub(super) fn new(
+        order: usize,
+        size: [usize; 2],
+        radii: [usize; 2],
+        padding: [(usize, usize); 2],
+        stride: usize,
+    ) -> Option<Self> {
+        let axis = |i: usize| AxisConfig { input: size[i], radius: radii[i], stride, padding: padding[i] };
+        let (y, x) = (axis(0), axis(1));
+        let config = GeometryConfig { batch: 1, channels_in: 1, channels_out: 1, groups: 1, order, y, x };
+        let geometry = Geometry::new(config).ok()?;
+        Some(Self {
+            taps: radii.map(|radius| taps(1, order, radius)),
+            d_taps: radii.map(|radius| taps(11, order, radius)),
+            alpha: noise(3, geometry.basis()),
+            plane: noise(5, size[0] * size[1]),
+            geometry,
+        })
+    }
+
+    /// `taps` from the input to the output.
+    pub(super) fn direction<T: Real>(&self, taps: &[Vec<f64>; 2]) -> Direction<T> {
+        let [y, x] = taps.each_ref().map(|taps| cast::<T>(taps));
+        let Geometry { order, y: axis_y, x: axis_x, .. } = &self.geometry;
+        Direction::forward(*order, axis_y, axis_x, Taps { y: &y[..], x: &x[..] }, [0, 0])
+    }
+}

@@ -168,8 +168,8 @@ impl<T: Real> Stages<T> {
         T::dispatch(isa, SynthesiseX { stages: self, taps, out });
     }
 
-    /// Rows of samples, those of the slots `slots`, for filters down the columns; and room for `kept` fields, which then count as
-    /// those of the last analysis.
+    /// Rows of samples, those of the slots `slots`, for filters down the columns; room for `kept` fields, which then count as those
+    /// of the last analysis; and `scratch` elements.
     #[inline(always)]
     pub(super) fn lay_columns(
         &mut self,
@@ -178,6 +178,7 @@ impl<T: Real> Stages<T> {
         samples: &[T],
         slots: Range<usize>,
         kept: usize,
+        scratch: usize,
     ) -> Laid<'_, T> {
         let rows = slots.len();
         let padded = Padded { rows, ..Padded::new(x, radius) };
@@ -186,7 +187,8 @@ impl<T: Real> Stages<T> {
         let room = if kept > 0 { with_margins(kept, rows * x.result, STRIP) } else { 0 };
         (self.slots, self.spread, self.margin) = (slots, 1, STRIP);
         let (fields, tangents) = (self.fields.room(room), self.tangent_fields.room(room));
-        Laid { lines, pitch: padded.pitch, first: padded.margin, fields, tangents }
+        let scratch = self.scratch.room(scratch);
+        Laid { lines, pitch: padded.pitch, first: padded.margin, fields, tangents, scratch }
     }
 
     /// The rows that the last analysis filtered along x, and the results, `[order + 1, slots, width]` with
@@ -300,6 +302,7 @@ pub(super) struct Laid<'a, T> {
     /// As those that [`Stages::sigma`] reads.
     pub(super) fields: &'a mut [T],
     pub(super) tangents: &'a mut [T],
+    pub(super) scratch: &'a mut [T],
 }
 
 /// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.

@@ -67,7 +67,7 @@ const LEAST_EPOCHS: usize = 8;
 pub(crate) const MOST_EPOCHS: usize = 100;
 
 impl SegmentationConfig {
-    /// AdamW and a cosine, 8 pieces of 96×96 pixels in a step, cross-entropy and Dice; so many epochs that 24,000 pieces are
+    /// AdamW (rate 0.02, weight decay 0.1) and a cosine, 8 pieces of 96×96 pixels in a step, cross-entropy and Dice; so many epochs that 24,000 pieces are
     /// seen, from 8 to 100. Scenes that are composed, of objects of all sizes, are not made larger or smaller.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl SegmentationConfig {
             },
             model: UNetConfig::new(set.channels, set.classes.len()),
             loss: Loss::default(),
-            optimizer: OptimizerConfig::default(),
+            optimizer: OptimizerConfig { lr: 2e-2, weight_decay: 0.1, ..OptimizerConfig::default() },
             schedule: ScheduleConfig::default(),
             augment: match set.train {
                 Scenes::Composed(_) => JointAugment { scale: 1.0, ..JointAugment::default() },

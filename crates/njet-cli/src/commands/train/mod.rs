@@ -101,13 +101,13 @@ pub struct Train {
     /// Optimiser: adamw or sgd
     #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
     optimizer: String,
-    /// Learning rate at the start (adamw: 0.01, sgd: 0.05)
+    /// Learning rate at the start (adamw: 0.01, to segment 0.02; sgd: 0.05)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Learning rate of log2 sigma at the start
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.01)]
     sigma_lr: f64,
-    /// Weight decay, never on sigma (adamw: 0.01, sgd: 0.0005)
+    /// Weight decay, never on sigma (adamw: 0.01, to segment 0.1; sgd: 0.0005)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
     /// Momentum of sgd
@@ -278,7 +278,7 @@ impl Train {
         config.model.learn_sigma = !self.fixed_sigma;
         config.model.extent = self.extent;
         config.model.discretisation = self.discretisation;
-        (config.optimizer, config.schedule) = self.optimization();
+        (config.optimizer, config.schedule) = self.optimization(&config.optimizer);
         config.augment.shift = self.shift.unwrap_or(config.augment.shift);
         config.augment.flip = self.flip;
         Ok(config)
@@ -322,14 +322,14 @@ impl Train {
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
-    /// How the loss is made small.
-    fn optimization(&self) -> (OptimizerConfig, ScheduleConfig) {
+    /// How the loss is made small. `usual`: the rates of AdamW for the task.
+    fn optimization(&self, usual: &OptimizerConfig) -> (OptimizerConfig, ScheduleConfig) {
         let sgd = self.optimizer == "sgd";
         let optimizer = OptimizerConfig {
             kind: if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw },
-            lr: self.lr.unwrap_or(if sgd { 0.05 } else { 0.01 }),
+            lr: self.lr.unwrap_or(if sgd { 0.05 } else { usual.lr }),
             sigma_lr: self.sigma_lr,
-            weight_decay: self.weight_decay.unwrap_or(if sgd { 5e-4 } else { 0.01 }),
+            weight_decay: self.weight_decay.unwrap_or(if sgd { 5e-4 } else { usual.weight_decay }),
             momentum: self.momentum,
             sigma_prior: self.sigma_prior,
             sigma_prior_at: self.sigma_prior_at,

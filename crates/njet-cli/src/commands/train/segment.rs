@@ -163,7 +163,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     }
     let flags = &train.segment;
     let mut config = SegmentationConfig::new(set)?;
-    let (optimizer, schedule) = train.optimization();
+    let (optimizer, schedule) = train.optimization(&config.optimizer);
     (config.optimizer, config.schedule) = (optimizer, schedule);
     config.epochs = train.epochs.unwrap_or(config.epochs);
     config.batch_size = train.batch_size.unwrap_or(config.batch_size);

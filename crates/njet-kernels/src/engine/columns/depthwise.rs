@@ -64,7 +64,7 @@ impl<T: Real> Columns<'_, T> {
         let (y, x) = (&direction.y, &direction.x);
         assert!(plane.len() == y.source * x.source && out.len() == y.result * x.result);
         let taps = Taps::<T, D>::new(direction, mixture);
-        let Laid { lines, pitch, first, .. } = stages.lay_columns(x, D / 2, plane, 0..y.source, 0);
+        let Laid { lines, pitch, first, .. } = stages.lay_columns(x, D / 2, plane, 0..y.source, 0, 0);
         let next = plane.as_ptr().wrapping_add(plane.len());
         let mut done = 0;
         while done < x.result {

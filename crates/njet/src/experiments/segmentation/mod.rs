@@ -10,6 +10,7 @@ use crate::models::{LayerKind, Subsampling};
 use crate::segmentation::data::{self, SCENES, SegmentationSet};
 use crate::segmentation::loss::balanced_weights;
 use crate::segmentation::{MOST_EPOCHS, SegmentationConfig};
+use crate::training::OptimizerConfig;
 use burn::tensor::Device;
 use cell::SceneCell;
 pub use cell::{AtSize, SceneResult};
@@ -78,6 +79,8 @@ impl ScenePlan {
         }
         let mut config = SegmentationConfig::new(&set)?;
         config.epochs = PIECES.div_ceil(set.train.len()).min(MOST_EPOCHS);
+        // The recipe of the published table.
+        config.optimizer = OptimizerConfig::default();
         config.loss.class_weights = balanced_weights(&set.train.class_counts(set.classes.len())?);
         if quick {
             config.epochs = 1;

@@ -8,7 +8,7 @@
 //! - [`responses`]: all responses of a plane. A window of 2R + 1 rows of fields moves down.
 //! - [`depthwise`]: their sum with coefficients, for a layer whose channels are apart. A window of 2R + 1 sums moves down.
 //!
-//! The loops are made for the common filters (`plain`); all others go one axis after the other.
+//! The loops are made for the common filters (`plain`, and what each file says); all others go one axis after the other.
 
 // Lanes and registers are indexed together in several arrays.
 #![allow(clippy::needless_range_loop)]
@@ -28,7 +28,7 @@ use std::ops::RangeInclusive;
 const FIELDS: usize = 3;
 
 /// Radii for which they are made.
-const RADII: RangeInclusive<usize> = 2..=5;
+const RADII: RangeInclusive<usize> = 2..=9;
 
 /// Whether the loops are made for such filters: one radius, no stride.
 fn plain<T: Real>(direction: &Direction<T>) -> bool {
@@ -44,23 +44,15 @@ fn plain<T: Real>(direction: &Direction<T>) -> bool {
 /// Runs `$body` with the constant `$D` = 2R + 1.
 macro_rules! with_diameter {
     ($radius:expr, $D:ident => $body:expr) => {
+        with_diameter!($radius, $D => $body, 2 => 5, 3 => 7, 4 => 9, 5 => 11, 6 => 13, 7 => 15, 8 => 17, 9 => 19)
+    };
+    ($radius:expr, $D:ident => $body:expr, $($R:literal => $diameter:literal),+) => {
         match $radius {
-            2 => {
-                const $D: usize = 5;
+            $($R => {
+                const $D: usize = $diameter;
                 $body
-            }
-            3 => {
-                const $D: usize = 7;
-                $body
-            }
-            4 => {
-                const $D: usize = 9;
-                $body
-            }
-            _ => {
-                const $D: usize = 11;
-                $body
-            }
+            })+
+            _ => unreachable!("a radius of `RADII`"),
         }
     };
 }

@@ -18,8 +18,12 @@ const BASIS: usize = 6;
 /// Results in a row from which on the columns pay: fewer would leave most of a register empty.
 const LEAST_WIDTH: usize = 7;
 
-/// The greatest diameter for which the windows of all fields fit into them.
-const ALL_FIELDS: usize = 9;
+/// The greatest diameters for which the windows of all fields fit into them, and those of two.
+const THREE_FIELDS: usize = 9;
+const TWO_FIELDS: usize = 11;
+
+/// The greatest diameter: of 19 rows the compiler keeps the windows in memory.
+const GREATEST: usize = 15;
 
 impl<T: Real> Stages<T> {
     /// Writes all responses of `plane` at the result rows `rows`, and keeps its fields where the gradient of σ is wanted; or does
@@ -50,10 +54,13 @@ impl<T: Real> VectorBody<T> for Columns<'_, '_, T> {
     type Output = bool;
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) -> bool {
-        if V::REGISTERS >= LEAST_REGISTERS {
-            with_diameter!(self.filters.taps.taps_y.radius(), D => self.of_diameter::<V, D>(v));
-        }
-        V::REGISTERS >= LEAST_REGISTERS
+        with_diameter!(self.filters.taps.taps_y.radius(), D => {
+            let applies = D <= GREATEST && V::REGISTERS >= LEAST_REGISTERS;
+            if applies {
+                self.of_diameter::<V, D>(v);
+            }
+            applies
+        })
     }
 }
 
@@ -128,10 +135,14 @@ impl<T: Real> Columns<'_, '_, T> {
                     }
                 };
             }
-            if D <= ALL_FIELDS {
+            if D <= THREE_FIELDS {
                 walk!(0, 3);
-            } else {
+            } else if D <= TWO_FIELDS {
                 walk!(0, 2);
+                walk!(2, 1);
+            } else {
+                walk!(0, 1);
+                walk!(1, 1);
                 walk!(2, 1);
             }
         }
@@ -349,7 +360,7 @@ mod tests {
         /// Some rows of planes lower than the taps reach, with more padding than they need, and less.
         #[test]
         fn columns_agree_with_the_reference(
-            radius in 2usize..6,
+            radius in 2usize..8,
             rows in 1usize..40,
             width in 1usize..70,
             padding in prop::option::of(prop::array::uniform4(0usize..12)),
@@ -403,6 +414,6 @@ mod tests {
         assert_eq!(taken([20, 32], 3), registers::<f32>(Isa::Best));
         assert_eq!(taken([20, 28], 3), registers::<f32>(Isa::Best));
         assert!(!taken([20, 6], 3), "a row of less than half a register");
-        assert!(!taken([20, 32], 6), "a radius without a loop");
+        assert!(!taken([20, 32], 8), "a radius without a loop");
     }
 }

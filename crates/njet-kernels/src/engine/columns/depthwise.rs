@@ -1,7 +1,7 @@
 //! A depthwise layer forward, down the columns of its planes.
 //!
-//! The fields of a row go at once, under the taps `c_j` along y, into the sums of all the result rows that they reach: 2R + 1 of
-//! them are under way, the first of which is then done.
+//! The fields of a row go at once, under the taps `c_j` along y, into the sums of all the result rows that they
+//! reach: 2R + 1 of them are under way, the first of which is then done.
 //!
 //! ```text
 //! row i      F_j            y(i − R … i + R) += Σ_j c_j F_j        y(i − R) is stored
@@ -27,8 +27,8 @@ const FEW_REGISTERS: usize = 11;
 const TWO_COLUMNS: usize = 9;
 
 impl<T: Real> Stages<T> {
-    /// Writes the results of a plane, which `bias` is added to, to all of `out`; or does nothing and returns false where the loops
-    /// are not made for such filters.
+    /// Writes the results of a plane, which `bias` is added to, to all of `out`; or does nothing and returns false
+    /// where the loops are not made for such filters.
     pub(in crate::engine) fn depthwise_by_columns(
         &mut self,
         isa: Isa,

@@ -1,9 +1,9 @@
 //! Both axes at once, down the columns of a plane, with what lies between them in registers.
 //!
-//! For a register of columns the rows of the plane come by one after another. Of each row the fields `F_j = x ⋆ g_j` along x are
-//! found, and the filters along y take them from there: so they are not stored and loaded again, and of what is loaded for
-//! one column nothing has left the first-level cache when the next row needs it. One axis after the other, through memory, took
-//! about twice the time of its arithmetic.
+//! For a register of columns the rows of the plane come by one after another. Of each row the fields `F_j = x ⋆ g_j`
+//! along x are found, and the filters along y take them from there: so they are not stored and loaded again, and of what
+//! is loaded for one column nothing has left the first-level cache when the next row needs it. One axis after the other,
+//! through memory, took about twice the time of its arithmetic.
 //!
 //! - [`responses`]: all responses of a plane. A window of 2R + 1 rows of fields moves down.
 //! - [`depthwise`]: their sum with coefficients, for a layer whose channels are apart. A window of 2R + 1 sums moves down.

@@ -26,8 +26,8 @@ const TWO_FIELDS: usize = 11;
 const GREATEST: usize = 15;
 
 impl<T: Real> Stages<T> {
-    /// Writes all responses of `plane` at the result rows `rows`, and keeps its fields where the gradient of σ is wanted; or does
-    /// nothing and returns false where the loops are not made for such filters, or such a machine.
+    /// Writes all responses of `plane` at the result rows `rows`, and keeps its fields where the gradient of σ is
+    /// wanted; or does nothing and returns false where the loops are not made for such filters, or such a machine.
     pub(in crate::engine) fn by_columns(
         &mut self,
         isa: Isa,
@@ -103,7 +103,7 @@ impl<T: Real> Columns<'_, '_, T> {
         let most = basis().map(|(i, j)| to.planes.at(i, j)).max();
         let last = pixels.div_ceil(STRIP).saturating_sub(1);
         assert!(most.unwrap_or(0) + last * to.strip_pitch + STRIP <= to.out.len());
-        assert!(tangent.is_none() || FIELDS * field <= fields.len().min(tangents.len()));
+        assert!(tangent.is_none() || FIELDS * field + STRIP <= fields.len().min(tangents.len()));
         let mut done = 0;
         while done < width {
             // The last columns once more, rather than a register that is filled in part, unless there is but one.
@@ -206,8 +206,8 @@ impl<T: Real> Walk<'_, T> {
         let radius = D / 2;
         let mut window = [[v.splat(T::ZERO); D]; COUNT];
         for i in 0..self.rows + 2 * radius {
-            // Else the compiler would keep every tap in a register of its own before the loop, and most of those on the stack,
-            // across two cache lines each: to load a tap into every lane takes no longer than to load one.
+            // Else the compiler would keep every tap in a register of its own before the loop, and most of those on
+            // the stack, across two cache lines each: to load a tap into every lane takes no longer than to load one.
             let taps = black_box(taps);
             // Rows that are none are zeros.
             let row = usize::try_from(self.over + i as isize - radius as isize).ok().filter(|&row| row < self.samples);
@@ -241,8 +241,8 @@ impl<T: Real> Walk<'_, T> {
         if FROM == 0 {
             prefetch(self.next.wrapping_add(row * self.width));
         }
-        // SAFETY: the samples of the last row, the farthest, have been checked, and so has the room for the fields. Where a register
-        // reaches past a row, the next row is written over that, and after the last there is a margin.
+        // SAFETY: the samples of the last row, the farthest, have been checked, and so has the room for the fields. Where
+        // a register reaches past a row, the next row is written over that, and after the last there is a margin.
         unsafe {
             let centre = self.lines.as_ptr().add(self.from + row * self.pitch);
             if !KEEP {

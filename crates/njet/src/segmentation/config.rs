@@ -67,8 +67,9 @@ const LEAST_EPOCHS: usize = 8;
 pub(crate) const MOST_EPOCHS: usize = 100;
 
 impl SegmentationConfig {
-    /// AdamW (rate 0.02, weight decay 0.1) and a cosine, 8 pieces of 96×96 pixels in a step, cross-entropy and Dice; so many epochs that 24,000 pieces are
-    /// seen, from 8 to 100. Scenes that are composed, of objects of all sizes, are not made larger or smaller.
+    /// AdamW (rate 0.02, weight decay 0.1) and a cosine, 8 pieces of 96×96 pixels in a step, cross-entropy and Dice; so
+    /// many epochs that 24,000 pieces are seen, from 8 to 100. Scenes that are composed, of objects of all sizes, are not
+    /// made larger or smaller.
     ///
     /// # Errors
     /// A scene that cannot be read any more.

@@ -1,6 +1,9 @@
 //! A plane and filters for the tests.
 
+use super::MANY_REGISTERS;
 use crate::engine::placement::Direction;
+use crate::isa::Isa;
+use crate::simd::{VectorBody, Vectors};
 use crate::{AxisConfig, Geometry, GeometryConfig, Real, Taps};
 
 pub(super) struct Case {
@@ -15,6 +18,18 @@ pub(super) struct Case {
 
 pub(super) fn cast<T: Real>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::from_f64(v)).collect()
+}
+
+/// Whether an instruction set has as many as the loops with large windows need.
+pub(super) fn has_many_registers<T: Real>(isa: Isa) -> bool {
+    struct Count;
+    impl<T: Real> VectorBody<T> for Count {
+        type Output = usize;
+        fn run<V: Vectors<T>, const R: usize>(self, _: V) -> usize {
+            V::REGISTERS
+        }
+    }
+    T::dispatch(isa, Count) >= MANY_REGISTERS
 }
 
 fn noise(seed: usize, len: usize) -> Vec<f64> {

@@ -7,7 +7,7 @@
 //! row i      F_j            y(i − R … i + R) += Σ_j c_j F_j        y(i − R) is stored
 //! ```
 
-use super::{FIELDS, Half, fields, half, plain, with_diameter};
+use super::{FIELDS, Half, MANY_REGISTERS, fields, half, plain, with_diameter};
 use crate::Real;
 use crate::engine::asymmetric::Mixture;
 use crate::engine::placement::{Direction, Placement};
@@ -23,7 +23,7 @@ const LEAST_WIDTH: usize = 12;
 /// The greatest diameter whose sums sixteen registers nearly hold.
 const FEW_REGISTERS: usize = 11;
 
-/// The greatest whose sums, of two registers of columns, thirty-two hold.
+/// The greatest whose sums, of two registers of columns, [`MANY_REGISTERS`] hold.
 const TWO_COLUMNS: usize = 9;
 
 impl<T: Real> Stages<T> {
@@ -58,7 +58,7 @@ impl<T: Real> VectorBody<T> for Columns<'_, T> {
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) -> bool {
         with_diameter!(self.direction.taps_y.radius(), D => {
-            let applies = D <= FEW_REGISTERS || V::REGISTERS >= 32;
+            let applies = D <= FEW_REGISTERS || V::REGISTERS >= MANY_REGISTERS;
             if applies {
                 self.of_diameter::<V, D>(v);
             }
@@ -79,7 +79,7 @@ impl<T: Real> Columns<'_, T> {
         let mut done = 0;
         while done < x.result {
             // Two registers of columns share what they load of the taps, where there are registers for all their sums.
-            let double = V::REGISTERS >= 32 && D <= TWO_COLUMNS && x.result - done >= 2 * V::LANES;
+            let double = V::REGISTERS >= MANY_REGISTERS && D <= TWO_COLUMNS && x.result - done >= 2 * V::LANES;
             let wide = if double { 2 } else { 1 } * V::LANES;
             // The last columns once more, rather than a register that is filled in part.
             let column = done.min(x.result.saturating_sub(wide));
@@ -192,7 +192,7 @@ fn store<T: Real, V: Vectors<T>, const N: usize>(v: V, values: &[V::V; N], to: &
 mod tests {
     use super::*;
     use crate::disjoint::as_uninit;
-    use crate::engine::columns::case::{Case, cast};
+    use crate::engine::columns::case::{Case, cast, has_many_registers};
     use crate::geometry::jet_index;
     use crate::{Forward, Taps, reference};
     use proptest::prelude::*;
@@ -228,8 +228,11 @@ mod tests {
             let expected = reference::forward(&case.geometry, &call).unwrap();
             for isa in [Isa::Best, Isa::Avx2, Isa::Portable] {
                 // Some hundred terms, each at most 1.
-                for (results, tolerance) in [(run::<f64>(&case, isa), 1e-13), (run::<f32>(&case, isa), 2e-5)] {
-                    prop_assert!(results.is_some() || 2 * radius + 1 > FEW_REGISTERS);
+                let few = 2 * radius < FEW_REGISTERS;
+                let (double, single) = (run::<f64>(&case, isa), run::<f32>(&case, isa));
+                prop_assert_eq!(double.is_some(), few || has_many_registers::<f64>(isa));
+                prop_assert_eq!(single.is_some(), few || has_many_registers::<f32>(isa));
+                for (results, tolerance) in [(double, 1e-13), (single, 2e-5)] {
                     let Some(results) = results else { continue };
                     for (i, (ours, expected)) in results.iter().zip(&expected).enumerate() {
                         prop_assert!((ours - expected).abs() <= tolerance, "{i}: {ours}, {expected}, {isa:?}");

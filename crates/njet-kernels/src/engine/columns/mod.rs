@@ -30,6 +30,9 @@ const FIELDS: usize = 3;
 /// Radii for which they are made.
 const RADII: RangeInclusive<usize> = 2..=9;
 
+/// Registers of machines that have many: AVX-512 and NEON.
+const MANY_REGISTERS: usize = 32;
+
 /// Whether the loops are made for such filters: one radius, no stride.
 fn plain<T: Real>(direction: &Direction<T>) -> bool {
     let plain = |axis: &Placement| axis.spread == 1 && axis.keep == 1;

@@ -1,6 +1,6 @@
 //! All responses of a plane, down its columns.
 
-use super::{FIELDS, Half, fields, half, plain, with_diameter};
+use super::{FIELDS, Half, MANY_REGISTERS, fields, half, plain, with_diameter};
 use crate::Real;
 use crate::engine::filters::Regular;
 use crate::engine::plane::{Laid, Planes, Responses, Stages};
@@ -9,16 +9,13 @@ use crate::simd::{STRIP, VectorBody, Vectors, prefetch};
 use std::hint::black_box;
 use std::ops::Range;
 
-/// Registers that a window of fields, the sums of its responses and what is loaded need.
-const LEAST_REGISTERS: usize = 32;
-
 /// Responses of a plane.
 const BASIS: usize = 6;
 
 /// Results in a row from which on the columns pay: fewer would leave most of a register empty.
 const LEAST_WIDTH: usize = 7;
 
-/// The greatest diameters for which the windows of all fields fit into them, and those of two.
+/// The greatest diameters for which the windows of all fields fit into [`MANY_REGISTERS`], and those of two.
 const THREE_FIELDS: usize = 9;
 const TWO_FIELDS: usize = 11;
 
@@ -55,7 +52,7 @@ impl<T: Real> VectorBody<T> for Columns<'_, '_, T> {
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) -> bool {
         with_diameter!(self.filters.taps.taps_y.radius(), D => {
-            let applies = D <= GREATEST && V::REGISTERS >= LEAST_REGISTERS;
+            let applies = D <= GREATEST && V::REGISTERS >= MANY_REGISTERS;
             if applies {
                 self.of_diameter::<V, D>(v);
             }
@@ -295,24 +292,12 @@ impl<T: Real> Walk<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::columns::case::{Case, cast};
+    use crate::engine::columns::case::{Case, cast, has_many_registers};
     use crate::engine::filters::Filters;
     use crate::engine::plane::Planes;
     use crate::geometry::jet_index;
     use crate::{Forward, Taps, reference};
     use proptest::prelude::*;
-
-    /// Whether this machine has registers enough.
-    fn registers<T: Real>(isa: Isa) -> bool {
-        struct Count;
-        impl<T: Real> VectorBody<T> for Count {
-            type Output = usize;
-            fn run<V: Vectors<T>, const R: usize>(self, _: V) -> usize {
-                V::REGISTERS
-            }
-        }
-        T::dispatch(isa, Count) >= LEAST_REGISTERS
-    }
 
     /// The responses at `rows`, and the fields that are kept, if the columns make them.
     fn run<T: Real>(case: &Case, isa: Isa, rows: Range<usize>, tangent: bool) -> Option<[Vec<f64>; 3]> {
@@ -385,8 +370,8 @@ mod tests {
             let expected = (0..BASIS).flat_map(response).collect::<Vec<_>>();
             for isa in [Isa::Best, Isa::Avx2, Isa::Portable] {
                 let (double, single) = (run::<f64>(&case, isa, some.clone(), tangent), run::<f32>(&case, isa, some.clone(), tangent));
-                prop_assert_eq!(double.is_some(), registers::<f64>(isa));
-                prop_assert_eq!(single.is_some(), registers::<f32>(isa));
+                prop_assert_eq!(double.is_some(), has_many_registers::<f64>(isa));
+                prop_assert_eq!(single.is_some(), has_many_registers::<f32>(isa));
                 for (results, tolerance) in [(double, 1e-13), (single, 2e-5)] {
                     let Some([responses, fields, tangents]) = results else { continue };
                     close("response", &responses, &expected, tolerance)?;
@@ -411,8 +396,8 @@ mod tests {
             let filters = Regular { taps: &filters, tangent: None };
             Stages::default().by_columns(Isa::Best, filters, &cast::<f32>(&case.plane), 0..size[0], &mut responses)
         };
-        assert_eq!(taken([20, 32], 3), registers::<f32>(Isa::Best));
-        assert_eq!(taken([20, 28], 3), registers::<f32>(Isa::Best));
+        assert_eq!(taken([20, 32], 3), has_many_registers::<f32>(Isa::Best));
+        assert_eq!(taken([20, 28], 3), has_many_registers::<f32>(Isa::Best));
         assert!(!taken([20, 6], 3), "a row of less than half a register");
         assert!(!taken([20, 32], 8), "a radius without a loop");
     }

@@ -39,9 +39,9 @@ impl<T: Real> Mixture<T> {
         Self { fields: orders, radius: bank.radius(), taps }
     }
 
-    /// The tap of field `j` at `t`, from −R to R.
-    pub(super) fn value(&self, j: usize, t: isize) -> T {
-        self.taps[(t + self.radius as isize) as usize * self.fields + j]
+    /// `[2R + 1, fields]`: the taps from −R to R.
+    pub(super) fn taps(&self) -> &[T] {
+        &self.taps
     }
 
     /// The taps read backwards.

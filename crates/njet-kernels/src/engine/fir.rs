@@ -63,6 +63,11 @@ impl<T: Real> Bank<T> {
         self.radius
     }
 
+    /// `[R + 1, orders]`: the taps at t = 0 … R.
+    pub(super) fn half(&self) -> &[T] {
+        &self.half
+    }
+
     /// Tap `n` at `t`, from −R to R.
     pub(super) fn value(&self, n: usize, t: isize) -> T {
         let taps = if t < 0 { &self.mirrored } else { &self.half };

@@ -39,6 +39,8 @@ impl Planes {
 pub(super) struct Stages<T> {
     /// Some rows between margins.
     lines: Buffer<T>,
+    /// The fields of a register of columns.
+    column: Buffer<T>,
     /// Results between strides.
     scratch: Buffer<T>,
     /// The analysed plane filtered along x with the taps, `[order + 1, slots, width]` with margins;
@@ -70,6 +72,7 @@ impl<T> Default for Stages<T> {
     fn default() -> Self {
         Self {
             lines: Buffer::default(),
+            column: Buffer::default(),
             scratch: Buffer::default(),
             fields: Buffer::default(),
             tangent_fields: Buffer::default(),
@@ -168,8 +171,7 @@ impl<T: Real> Stages<T> {
         T::dispatch(isa, SynthesiseX { stages: self, taps, out });
     }
 
-    /// Rows of samples, those of the slots `slots`, for filters down the columns; room for `kept` fields, which then count as those
-    /// of the last analysis; and `scratch` elements.
+    /// Rows of samples, those of the slots `slots`, for filters down the columns, and room.
     #[inline(always)]
     pub(super) fn lay_columns(
         &mut self,
@@ -177,9 +179,9 @@ impl<T: Real> Stages<T> {
         radius: usize,
         samples: &[T],
         slots: Range<usize>,
-        kept: usize,
-        scratch: usize,
+        room: Room,
     ) -> Laid<'_, T> {
+        let Room { column, kept, scratch } = room;
         let rows = slots.len();
         let padded = Padded { rows, ..Padded::new(x, radius) };
         let lines = self.lines.room(padded.margin + rows * padded.pitch + ROOM);
@@ -187,8 +189,8 @@ impl<T: Real> Stages<T> {
         let room = if kept > 0 { with_margins(kept, rows * x.result, STRIP) } else { 0 };
         (self.slots, self.spread, self.margin) = (slots, 1, STRIP);
         let (fields, tangents) = (self.fields.room(room), self.tangent_fields.room(room));
-        let scratch = self.scratch.room(scratch);
-        Laid { lines, pitch: padded.pitch, first: padded.margin, fields, tangents, scratch }
+        let (column, scratch) = (self.column.room(column), self.scratch.room(scratch));
+        Laid { lines, pitch: padded.pitch, first: padded.margin, column, fields, tangents, scratch }
     }
 
     /// The rows that the last analysis filtered along x, and the results, `[order + 1, slots, width]` with
@@ -291,6 +293,17 @@ const PADDED: usize = 4096;
 /// Elements after laid rows that the last columns may read beyond them.
 const ROOM: usize = 3 * STRIP;
 
+/// What [`Stages::lay_columns`] makes room for.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Elements of a register of columns.
+    pub(super) column: usize,
+    /// Fields, which then count as those of the last analysis.
+    pub(super) kept: usize,
+    /// Other elements.
+    pub(super) scratch: usize,
+}
+
 /// See [`Stages::lay_columns`].
 pub(super) struct Laid<'a, T> {
     /// Rows between zeros, so that no tap along x reads a neighbour, with room for some registers after the last,
@@ -299,6 +312,7 @@ pub(super) struct Laid<'a, T> {
     pub(super) pitch: usize,
     /// and where sample 0 of the first stands.
     pub(super) first: usize,
+    pub(super) column: &'a mut [T],
     /// As those that [`Stages::sigma`] reads.
     pub(super) fields: &'a mut [T],
     pub(super) tangents: &'a mut [T],

@@ -1,18 +1,24 @@
-//! Both axes at once, down the columns of a plane, with what lies between them in registers.
+//! Both axes at once, down the columns of a plane, with what lies between them at hand.
 //!
 //! For a register of columns the rows of the plane come by one after another. Of each row the fields `F_j = x ⋆ g_j`
-//! along x are found, and the filters along y take them from there: so they are not stored and loaded again, and of what
-//! is loaded for one column nothing has left the first-level cache when the next row needs it. One axis after the other,
-//! through memory, took about twice the time of its arithmetic.
+//! along x are found, and the filters along y take them from there, in one of two ways:
 //!
-//! - [`responses`]: all responses of a plane. A window of 2R + 1 rows of fields moves down.
-//! - [`depthwise`]: their sum with coefficients, for a layer whose channels are apart. A window of 2R + 1 sums moves down.
+//! - in registers, where the taps are few: a window of 2R + 1 rows of fields, or of sums, moves down;
+//! - in the first-level cache ([`cached`]) else: some rows of results are made together, so that what is loaded, of the taps
+//!   and of the fields, serves all of them.
 //!
-//! The loops are made for the common filters (`plain`, and what each file says); all others go one axis after the other.
+//! One axis after the other, through memory, took about twice the time of its arithmetic. All fields of the columns first
+//! and then all results is slower than by turns: results then come faster than the outer caches take them.
+//!
+//! - [`responses`]: all responses of a plane.
+//! - [`depthwise`]: their sum with coefficients, for a layer whose channels are apart.
+//!
+//! The loops are made for order 2 without a stride (`plain`); all others go one axis after the other.
 
 // Lanes and registers are indexed together in several arrays.
 #![allow(clippy::needless_range_loop)]
 
+mod cached;
 #[cfg(test)]
 mod case;
 mod depthwise;
@@ -21,97 +27,121 @@ mod responses;
 use super::fir::Bank;
 use super::placement::{Direction, Placement};
 use crate::Real;
-use crate::simd::Vectors;
-use std::ops::RangeInclusive;
+use crate::simd::{STRIP, Vectors};
 
 /// Orders along x: those of order 2, for which the loops are made.
 const FIELDS: usize = 3;
 
-/// Radii for which they are made.
-const RADII: RangeInclusive<usize> = 2..=9;
-
 /// Registers of machines that have many: AVX-512 and NEON.
 const MANY_REGISTERS: usize = 32;
 
-/// Whether the loops are made for such filters: one radius, no stride.
+/// Whether the loops are made for such filters.
 fn plain<T: Real>(direction: &Direction<T>) -> bool {
     let plain = |axis: &Placement| axis.spread == 1 && axis.keep == 1;
-    let radius = direction.taps_y.radius();
-    direction.order + 1 == FIELDS
-        && RADII.contains(&radius)
-        && direction.taps_x.radius() == radius
-        && plain(&direction.y)
-        && plain(&direction.x)
+    direction.order + 1 == FIELDS && plain(&direction.y) && plain(&direction.x)
 }
 
-/// Runs `$body` with the constant `$D` = 2R + 1.
-macro_rules! with_diameter {
-    ($radius:expr, $D:ident => $body:expr) => {
-        with_diameter!($radius, $D => $body, 2 => 5, 3 => 7, 4 => 9, 5 => 11, 6 => 13, 7 => 15, 8 => 17, 9 => 19)
-    };
-    ($radius:expr, $D:ident => $body:expr, $($R:literal => $diameter:literal),+) => {
-        match $radius {
-            $($R => {
-                const $D: usize = $diameter;
-                $body
-            })+
-            _ => unreachable!("a radius of `RADII`"),
-        }
-    };
+/// `[t, n]`: order `n` at distance `t` after the centre.
+type Half<T> = [[T; FIELDS]];
+
+fn half<T: Real>(bank: &Bank<T>) -> &Half<T> {
+    bank.half().as_chunks().0
 }
-use with_diameter;
 
-/// `[t, n]`: order `n` at distance `t` after the centre; of the D rows the first R + 1 are used.
-type Half<T, const D: usize> = [[T; FIELDS]; D];
+/// A register of columns of a plane.
+struct Strip<'a, T> {
+    /// Rows of samples between zeros,
+    lines: &'a [T],
+    /// elements from one to the next,
+    pitch: usize,
+    /// the sample under the centre tap of the first column, in row 0,
+    from: usize,
+    /// and how many rows there are.
+    samples: usize,
+    /// Columns of the plane, and the first of these.
+    width: usize,
+    column: usize,
+    /// Where row 0 of the plane after this one may be.
+    next: *const T,
+}
 
-fn half<T: Real, const D: usize>(bank: &Bank<T>) -> Half<T, D> {
-    let mut half = [[T::ZERO; FIELDS]; D];
-    for t in 0..=D / 2 {
-        half[t] = std::array::from_fn(|n| bank.value(n, t as isize));
+/// Where fields are kept that the gradient of σ reads: those under the taps after a margin of a strip, and those
+/// under their derivatives.
+struct Kept<'a, T> {
+    fields: [&'a mut [T]; 2],
+    /// Elements from one field to the next.
+    pitch: usize,
+}
+
+impl<T: Real> Kept<'_, T> {
+    /// Whether there is room for a register of the last field at `at`.
+    fn has_room<V: Vectors<T>>(&self, _: V, at: usize) -> bool {
+        let end = (FIELDS - 1) * self.pitch + at + V::LANES;
+        STRIP + end <= self.fields[0].len() && end <= self.fields[1].len()
     }
-    half
-}
 
-/// The samples around `centre` under the taps of the orders from `FROM` on, of each bank, in `N` registers.
-///
-/// # Safety
-/// `D / 2` samples before `centre` and, from it on, `N` registers and `D / 2` more can be read.
-#[inline(always)]
-unsafe fn fields<
-    T: Real,
-    V: Vectors<T>,
-    const D: usize,
-    const FROM: usize,
-    const COUNT: usize,
-    const N: usize,
-    const BANKS: usize,
->(
-    v: V,
-    centre: *const T,
-    banks: [&Half<T, D>; BANKS],
-) -> [[[V::V; N]; COUNT]; BANKS] {
-    let zero = v.splat(T::ZERO);
-    let mut fields = [[[zero; N]; COUNT]; BANKS];
-    // SAFETY: the caller's promise.
-    let load = |t: isize, r: usize| unsafe { v.load(centre.offset(t + (r * V::LANES) as isize)) };
-    let even = |j: usize| (FROM + j).is_multiple_of(2);
-    for r in 0..N {
-        let middle = load(0, r);
-        for b in 0..BANKS {
-            // Odd orders have no tap at the centre.
-            for j in (0..COUNT).filter(|&j| even(j)) {
-                fields[b][j][r] = v.mul_add(middle, v.splat(banks[b][0][FROM + j]), zero);
+    /// Keeps a register of the fields from `FROM` on at `at`: of the first bank and of the last. Where it reaches past a row,
+    /// the next row is written over that.
+    ///
+    /// # Safety
+    /// There is room.
+    #[inline(always)]
+    unsafe fn keep<V: Vectors<T>, const FROM: usize, const COUNT: usize, const BANKS: usize, const M: usize>(
+        &mut self,
+        v: V,
+        at: usize,
+        fields: &[[[V::V; M]; COUNT]; BANKS],
+        m: usize,
+    ) {
+        let [regular, tangents] = &mut self.fields;
+        for j in 0..COUNT {
+            let at = (FROM + j) * self.pitch + at;
+            // SAFETY: the caller's promise.
+            unsafe {
+                v.store(regular.as_mut_ptr().add(STRIP + at), fields[0][j][m]);
+                v.store(tangents.as_mut_ptr().add(at), fields[BANKS - 1][j][m]);
             }
         }
     }
-    for t in 1..=D / 2 {
-        for r in 0..N {
-            let (after, before) = (load(t as isize, r), load(-(t as isize), r));
+}
+
+/// `[bank, field]` of `M` registers of samples, the first at `centre` and each `pitch` elements after the one before; of
+/// the fields those from `FROM` on.
+///
+/// # Safety
+/// All banks have the same length, and so many samples can be read on both sides of each register.
+#[inline(always)]
+unsafe fn fields<T: Real, V: Vectors<T>, const FROM: usize, const COUNT: usize, const BANKS: usize, const M: usize>(
+    v: V,
+    centre: *const T,
+    pitch: usize,
+    banks: [&Half<T>; BANKS],
+) -> [[[V::V; M]; COUNT]; BANKS] {
+    let mut fields = [[[v.splat(T::ZERO); M]; COUNT]; BANKS];
+    for m in 0..M {
+        // SAFETY: the caller's promise.
+        let sample = unsafe { v.load(centre.wrapping_add(m * pitch)) };
+        for b in 0..BANKS {
+            for j in 0..COUNT {
+                // Odd orders have no tap at the centre.
+                if (FROM + j).is_multiple_of(2) {
+                    fields[b][j][m] = v.mul_add(sample, v.splat(banks[b][0][FROM + j]), fields[b][j][m]);
+                }
+            }
+        }
+    }
+    for t in 1..banks[0].len() {
+        for m in 0..M {
+            let at = centre.wrapping_add(m * pitch);
+            // SAFETY: the caller's promise.
+            let (after, before) = unsafe { (v.load(at.wrapping_add(t)), v.load(at.wrapping_sub(t))) };
             let (sum, difference) = (v.add(after, before), v.sub(after, before));
             for b in 0..BANKS {
+                // SAFETY: all banks have the same length.
+                let taps = unsafe { banks[b].get_unchecked(t) };
                 for j in 0..COUNT {
-                    let folded = if even(j) { sum } else { difference };
-                    fields[b][j][r] = v.mul_add(folded, v.splat(banks[b][t][FROM + j]), fields[b][j][r]);
+                    let folded = if (FROM + j).is_multiple_of(2) { sum } else { difference };
+                    fields[b][j][m] = v.mul_add(folded, v.splat(taps[FROM + j]), fields[b][j][m]);
                 }
             }
         }

@@ -8,6 +8,16 @@ use crate::Real;
 use crate::simd::{STRIP, Vectors};
 use std::ops::Range;
 
+/// Elements of the right operand that are read again for every few rows: a quarter of a mebibyte of f32, half of a
+/// second-level cache or less.
+const CACHED: usize = 1 << 16;
+
+/// The inner dimension up to which two strips stay in the first-level cache: 32 KiB of f32.
+const SHORT: usize = 256;
+
+/// Rows of the largest block.
+const FEW_ROWS: usize = 2 * TILE;
+
 /// A product as the microkernel sees it.
 #[derive(Clone, Copy)]
 pub(super) struct Block<T> {
@@ -23,6 +33,8 @@ pub(super) struct Block<T> {
     pub(super) right_pitch: usize,
     pub(super) out: *mut T,
     pub(super) out_pitch: usize,
+    /// It is not in the caches yet.
+    pub(super) out_far: bool,
     /// A value for each row, or null.
     pub(super) bias: *const T,
     pub(super) add: bool,
@@ -37,6 +49,41 @@ impl<T: Real> Block<T> {
     /// The operands and the output can be read and written to the extent described.
     #[inline(always)]
     pub(super) unsafe fn cover<V: Vectors<T>, const R: usize, const ROW: usize, const INNER: usize>(
+        self,
+        v: V,
+        rows: Range<usize>,
+    ) {
+        // So many columns as stay in a cache are read again for every few rows: what is written of those rows then lies
+        // together, and their left operand stays in the first-level cache. Two short strips stay there themselves, and then
+        // it pays only for where the results go, if all columns are so many.
+        let again = self.inner > SHORT || self.out_far && self.inner * self.columns <= CACHED;
+        if self.runs > 1 || !again {
+            // SAFETY: the caller's rows and columns.
+            return unsafe { self.rows::<V, R, ROW, INNER>(v, rows) };
+        }
+        let most = (CACHED / self.inner.max(1)).next_multiple_of(2 * STRIP);
+        for column in (0..self.columns).step_by(most) {
+            let mut row = rows.start;
+            while row < rows.end {
+                let end = ((row / FEW_ROWS + 1) * FEW_ROWS).min(rows.end);
+                let done = row - rows.start;
+                let some = Self {
+                    right: self.right.wrapping_add(column / STRIP * self.right_pitch),
+                    out: self.out.wrapping_add(done * self.out_pitch + column),
+                    bias: if self.bias.is_null() { self.bias } else { self.bias.wrapping_add(done) },
+                    columns: most.min(self.columns - column),
+                    ..self
+                };
+                // SAFETY: some of the caller's rows and columns.
+                unsafe { some.rows::<V, R, ROW, INNER>(v, row..end) };
+                row = end;
+            }
+        }
+    }
+
+    /// The same, a strip of columns or two after another.
+    #[inline(always)]
+    unsafe fn rows<V: Vectors<T>, const R: usize, const ROW: usize, const INNER: usize>(
         self,
         v: V,
         rows: Range<usize>,
@@ -77,10 +124,11 @@ impl<T: Real> Block<T> {
         rows: Range<usize>,
     ) {
         let mut row = rows.start;
-        // While this strip is in use the next one comes nearer, a part of it with each block.
+        // While this strip is in use by many rows the next one comes nearer, a part of it with each block.
         let strip = self.runs * self.inner * STRIP;
         let next = self.right.wrapping_add(STRIPS * self.right_pitch);
-        let share = if self.columns > STRIPS * STRIP { strip.div_ceil(rows.len().div_ceil(TILE)) } else { 0 };
+        let many = rows.len() > FEW_ROWS && self.columns > STRIPS * STRIP;
+        let share = if many { strip.div_ceil(rows.len().div_ceil(TILE)) } else { 0 };
         while row < rows.end {
             let from = (row - rows.start) / TILE * share;
             for at in (from..(from + share).min(strip)).step_by(64 / size_of::<T>()) {

@@ -111,22 +111,24 @@ pub(super) struct Output<'a, T> {
     available: usize,
     pitch: usize,
     onto: Onto<'a, T>,
+    /// Not in the caches yet: part of a tensor.
+    far: bool,
     borrow: PhantomData<&'a mut [T]>,
 }
 
 impl<'a, T> Output<'a, T> {
-    /// Into a slice.
+    /// Into a slice of a workspace.
     pub(super) fn new(out: &'a mut [T], pitch: usize, onto: Onto<'a, T>) -> Self {
-        Self { to: out.as_mut_ptr(), available: out.len(), pitch, onto, borrow: PhantomData }
+        Self { to: out.as_mut_ptr(), available: out.len(), pitch, onto, far: false, borrow: PhantomData }
     }
 
-    /// Into an array that other threads write at the same time.
+    /// Into a tensor that other threads write at the same time.
     ///
     /// # Safety
     /// No other thread writes the rows and columns of the product, and nobody reads them meanwhile.
     pub(super) unsafe fn shared(out: &'a Disjoint<'_, T>, start: usize, pitch: usize, onto: Onto<'a, T>) -> Self {
         let (to, available) = out.from(start);
-        Self { to, available, pitch, onto, borrow: PhantomData }
+        Self { to, available, pitch, onto, far: true, borrow: PhantomData }
     }
 
     fn check(&self, rows: usize, columns: usize) {
@@ -174,6 +176,7 @@ impl<T: Real> VectorBody<T> for Multiply<'_, T> {
             right_pitch: right.pitch,
             out: out.to,
             out_pitch: out.pitch,
+            out_far: out.far,
             bias: if let Onto::Bias(bias) = out.onto { bias.as_ptr() } else { std::ptr::null() },
             add: matches!(out.onto, Onto::Add),
             runs: 1,
@@ -239,6 +242,7 @@ impl<T: Real> VectorBody<T> for MultiplyPixels<'_, T> {
                 right_pitch: upstream.pitch,
                 out: out.to,
                 out_pitch: out.pitch,
+                out_far: out.far,
                 bias: std::ptr::null(),
                 add: first > 0 || matches!(out.onto, Onto::Add),
                 columns: upstream.columns,

@@ -267,6 +267,7 @@ mod tests {
         isa: Isa,
         [rows, inner, columns, before, after]: [usize; 5],
         add: bool,
+        far: bool,
     ) -> Result<(), TestCaseError> {
         let total = before + rows + after;
         let tiles = Tiles::pack(total, inner, |r, k| T::from_f64(value(1, r, k)));
@@ -284,7 +285,12 @@ mod tests {
         let mut out = vec![T::from_f64(7.0); (rows - 1) * out_pitch + columns + 3];
         let onto = if add { Onto::Add } else { Onto::Bias(&bias) };
         let right = Right { strips: &panel, pitch, columns };
-        multiply(isa, tiles.rows(before..before + rows), right, Output::new(&mut out, out_pitch, onto));
+        multiply(
+            isa,
+            tiles.rows(before..before + rows),
+            right,
+            Output { far, ..Output::new(&mut out, out_pitch, onto) },
+        );
         for (i, out) in out.iter().enumerate() {
             let (r, c) = (i / out_pitch, i % out_pitch);
             let product = (0..inner).map(|k| value(1, before + r, k) * value(2, k, c)).sum::<f64>();
@@ -343,10 +349,11 @@ mod tests {
         fn every_instruction_set_multiplies(
             shape in [1usize..30, 1usize..40, 1usize..70, 0usize..8, 0usize..8],
             add in any::<bool>(),
+            far in any::<bool>(),
         ) {
             for isa in Isa::ALL {
-                multiply_agrees::<f32>(isa, shape, add)?;
-                multiply_agrees::<f64>(isa, shape, add)?;
+                multiply_agrees::<f32>(isa, shape, add, far)?;
+                multiply_agrees::<f64>(isa, shape, add, far)?;
             }
         }
 
@@ -355,6 +362,22 @@ mod tests {
             for isa in Isa::ALL {
                 pixels_agree::<f32>(isa, rows, pixels, channels)?;
                 pixels_agree::<f64>(isa, rows, pixels, channels)?;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        /// Sums so long that the columns go in groups.
+        #[test]
+        fn every_instruction_set_multiplies_long_sums(
+            shape in [1usize..30, 257usize..600, 1usize..250, 0usize..8, 0usize..8],
+            add in any::<bool>(),
+        ) {
+            for isa in Isa::ALL {
+                multiply_agrees::<f32>(isa, shape, add, false)?;
+                multiply_agrees::<f64>(isa, shape, add, true)?;
             }
         }
     }

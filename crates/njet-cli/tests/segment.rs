@@ -272,7 +272,11 @@ fn flags_become_settings() {
     assert!(text.contains("\nseed = 7\n"), "{text}");
     has(text.clone(), &lines);
     has(text.clone(), &["padding-mode = \"reflect\"", "cross-entropy = 0.0", "dice = 0.0", "focal = 1.0"]);
-    has(text, &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "width = 4", "depth = 1"]);
+    has(text.clone(), &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "width = 4", "depth = 1"]);
+    // The usual rates are those of segmentation, which are not those of classification.
+    has(text, &["lr = 0.02", "weight-decay = 0.1"]);
+    let text = settings("--lr 0.005 --weight-decay 0.02", "other-rates");
+    has(text, &["lr = 0.005", "weight-decay = 0.02"]);
     let text = settings("--quarter-turns --scale-jitter 1.5 --colour-jitter 0.4 --loss dice+cross-entropy", "two");
     has(text.clone(), &["flip = true", "quarter-turns = true", "scale = 1.5", "colour = 0.4", "learn-sigma = true"]);
     has(text, &["padding-mode = \"zeros\"", "cross-entropy = 1.0", "dice = 1.0", "focal = 0.0", "seed = 1"]);

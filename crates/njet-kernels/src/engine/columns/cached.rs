@@ -21,7 +21,7 @@ pub(super) struct Column<'a, 'b, T, const BANKS: usize> {
 }
 
 impl<'a, 'b, T: Real, const BANKS: usize> Column<'a, 'b, T, BANKS> {
-    /// As many rows as `fields` has room for.
+    /// As many rows as `fields` has room for. Other columns of the plane, after the first, get what those had.
     #[inline(always)]
     pub(super) fn new<V: Vectors<T>>(
         v: V,
@@ -36,8 +36,11 @@ impl<'a, 'b, T: Real, const BANKS: usize> Column<'a, 'b, T, BANKS> {
         let first = (-top).clamp(0, rows as isize);
         let end = (strip.samples as isize - top).clamp(first, rows as isize);
         let some = first as usize..end as usize;
-        fields[..some.start * row].fill(T::ZERO);
-        fields[some.end * row..].fill(T::ZERO);
+        // They are the same for all columns, and the first leave them to the others.
+        if strip.column == 0 {
+            fields[..some.start * row].fill(T::ZERO);
+            fields[some.end * row..].fill(T::ZERO);
+        }
         if !some.is_empty() {
             let radius = banks[0].len() - 1;
             let last = (end - 1 + top) as usize;

@@ -5,7 +5,7 @@
 
 use super::TILE;
 use crate::Real;
-use crate::simd::{STRIP, Vectors};
+use crate::simd::{STRIP, Vectors, prefetch};
 use std::ops::Range;
 
 /// Elements of the right operand that are read again for every few rows: a quarter of a mebibyte of f32, half of a
@@ -132,7 +132,7 @@ impl<T: Real> Block<T> {
         while row < rows.end {
             let from = (row - rows.start) / TILE * share;
             for at in (from..(from + share).min(strip)).step_by(64 / size_of::<T>()) {
-                prefetch_l2(next.wrapping_add(at));
+                prefetch(next.wrapping_add(at));
             }
             let (tile, in_tile, done) = (row / TILE, row % TILE, row - rows.start);
             // A block may hold several whole tiles, or part of one.
@@ -185,7 +185,7 @@ impl<T: Real> Block<T> {
         let mut more = if TILES == 2 { second.start::<V, C, ROWS>(v) } else { [[v.splat(T::ZERO); C]; ROWS] };
         let (mut left, mut right) = (self.left, self.right);
         for row in 0..TILES * ROWS {
-            prefetch(self.out.wrapping_add(row * self.out_pitch));
+            prefetch_output(self.out.wrapping_add(row * self.out_pitch));
         }
         // SAFETY: the caller's promise covers every element of the rows, columns and runs.
         unsafe {
@@ -276,22 +276,9 @@ impl<T: Real> Block<T> {
     }
 }
 
-/// Asks for a cache line of an operand that will be used soon, in the second-level cache.
-#[inline(always)]
-fn prefetch_l2<T>(at: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which every x86-64 has and which does not access memory.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
 /// Asks for the cache line of an output that the product will write when it has its sums.
 #[inline(always)]
-fn prefetch<T>(at: *const T) {
+fn prefetch_output<T>(at: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint, which every x86-64 has and which does not access memory.
     unsafe {

@@ -203,6 +203,16 @@ impl<T: Real> Stages<T> {
         &self.fields
     }
 
+    /// Stages that have been used: what a call does not write itself is no number.
+    #[cfg(test)]
+    pub(super) fn used() -> Self {
+        let mut stages = Self::default();
+        for buffer in [&mut stages.lines, &mut stages.column, &mut stages.scratch] {
+            buffer.room(1 << 16).fill(T::from_f64(f64::NAN));
+        }
+        stages
+    }
+
     /// The fields of the last analysis and those under the derivatives of the taps, `[orders, slots, width]`.
     #[cfg(test)]
     pub(super) fn kept_fields(&self, orders: usize, width: usize) -> [Vec<T>; 2] {

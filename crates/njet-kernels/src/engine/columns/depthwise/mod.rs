@@ -156,7 +156,7 @@ mod tests {
         let mixture = Mixture::new(&direction.taps_y, geometry.order + 1, |i, j| alpha[jet_index(i, j)]);
         let mut out = vec![T::from_f64(f64::NAN); geometry.output_len()];
         let (plane, bias) = (cast(&case.plane), T::from_f64(BIAS));
-        let mut stages = Stages::default();
+        let mut stages = Stages::used();
         let done = stages.depthwise_by_columns(isa, &direction, &mixture, &plane, bias, as_uninit(&mut out));
         done.then(|| out.into_iter().map(Real::to_f64).collect())
     }

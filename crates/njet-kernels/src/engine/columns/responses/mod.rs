@@ -173,7 +173,7 @@ mod tests {
         let mut out = vec![T::from_f64(f64::NAN); strips * BASIS * STRIP];
         let planes = Planes { start: 0, pitch: STRIP, border: 0 };
         let mut responses = Responses { out: &mut out, planes, strip_pitch: BASIS * STRIP };
-        let mut stages = Stages::default();
+        let mut stages = Stages::used();
         let plane = cast(&case.plane);
         if !stages.by_columns(isa, filters, &plane, rows.clone(), &mut responses) {
             return None;

@@ -1,6 +1,7 @@
 //! Long sums that stay accurate: short runs in the type of the call, the runs in f64.
 
 use crate::Real;
+use crate::isa::Body;
 
 /// Terms summed side by side: two vector registers of f32 on AVX2.
 const LANES: usize = 16;
@@ -26,6 +27,20 @@ pub(crate) fn sum<T: Real>(a: &[T], b: &[T], f: impl Fn(T, T) -> T) -> f64 {
         total += a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b).to_f64()).sum::<f64>();
     }
     total
+}
+
+/// `Σ a · b`.
+pub(crate) struct Dot<'a, T> {
+    pub(crate) a: &'a [T],
+    pub(crate) b: &'a [T],
+}
+
+impl<T: Real> Body for Dot<'_, T> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> f64 {
+        sum(self.a, self.b, |a, b| a * b)
+    }
 }
 
 #[cfg(test)]

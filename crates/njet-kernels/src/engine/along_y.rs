@@ -3,13 +3,14 @@
 use super::asymmetric::Mixture;
 use super::line::Rows;
 use super::placement::Direction;
-use super::plane::{Dot, Stages, with_margins};
+use super::plane::{Stages, with_margins};
 use super::strips::Strips;
 use crate::Real;
 use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
 use crate::isa::Isa;
 use crate::simd::{STRIP, VectorBody, Vectors};
+use crate::sum::Dot;
 use std::mem::MaybeUninit;
 
 impl<T: Real> Stages<T> {

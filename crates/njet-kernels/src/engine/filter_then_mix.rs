@@ -295,10 +295,9 @@ impl<T: Real> BackwardPass<'_, T> {
                             // SAFETY: the only task with this image and channel.
                             let out = wanted.x.then(|| unsafe { grad_x.part(start..start + geometry.pixels_in()) });
                             let mixed = &mixed[m * image_planes..][..image_planes];
-                            stages.synthesise(isa, adjoint, planes, mixed, out);
-                        }
-                        if wanted.sigma {
-                            stages.sigma(isa, filters, |tangent, by| partial.sigma.add(set, tangent, by));
+                            stages.synthesise_for_sigma(isa, [adjoint, filters], planes, mixed, out, |tangent, by| {
+                                partial.sigma.add(set, tangent, by);
+                            });
                         }
                     }
                 }

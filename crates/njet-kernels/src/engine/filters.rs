@@ -1,5 +1,6 @@
 //! The filters of a layer: one set for all channels, or one for each group or channel.
 
+use super::bands;
 use super::placement::Direction;
 use super::positioned::{self, Axes};
 use crate::{Geometry, Real, Taps};
@@ -11,6 +12,16 @@ pub(super) enum Filters<'a, T> {
     Regular(Regular<'a, T>),
     /// Taps of its own for every output.
     Positioned(positioned::Filters<'a, T>),
+}
+
+impl<T> Filters<'_, T> {
+    /// Whether the gradient of σ is wanted.
+    pub(super) fn have_tangents(&self) -> bool {
+        match self {
+            Self::Regular(filters) => filters.tangent.is_some(),
+            Self::Positioned(filters) => filters.tangents.iter().any(Option::is_some),
+        }
+    }
 }
 
 /// See [`Filters::Regular`].
@@ -87,10 +98,10 @@ impl<T: Real> FilterSets<T> {
         }
     }
 
-    /// [`Direction::border`] of the one set; where there are several, each is its own.
+    /// [`Direction::border`] of the one set, for a synthesis; where there are several, each is its own.
     pub(super) fn border(&self) -> usize {
         match self {
-            Self::Regular { taps, .. } if taps.len() == 1 => taps[0].border(),
+            Self::Regular { taps, .. } if taps.len() == 1 && !bands::made_for(&taps[0]) => taps[0].border(),
             Self::Regular { .. } | Self::Positioned { .. } => 0,
         }
     }

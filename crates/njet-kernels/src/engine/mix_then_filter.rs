@@ -234,8 +234,10 @@ impl<T: Real> BackwardPass<'_, T> {
                             stages.analyse_x(isa, adjoint, upstream);
                         }
                         if let Some(mixed) = &mixed {
-                            stages.synthesise(isa, forward, planes(geometry, index), mixed, None);
-                            stages.sigma(isa, adjoint, |tangent, by| partial.sigma.add(set, tangent, by));
+                            let filters = [forward, adjoint];
+                            stages.synthesise_for_sigma(isa, filters, planes(geometry, index), mixed, None, |k, by| {
+                                partial.sigma.add(set, k, by);
+                            });
                         }
                     }
                     if wanted.x {

@@ -11,6 +11,7 @@
 mod along_y;
 mod asymmetric;
 mod band_limited;
+mod bands;
 mod columns;
 mod cost;
 mod depthwise;
@@ -20,6 +21,7 @@ mod fir;
 mod line;
 mod mix_then_filter;
 mod pack;
+mod padded;
 mod placement;
 mod plane;
 mod pointwise;

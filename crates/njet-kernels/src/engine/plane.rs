@@ -3,6 +3,7 @@
 use super::filters::{Filters, Regular};
 use super::fir::Bank;
 use super::line::{Plans, Rows};
+use super::padded::Padded;
 use super::pieces;
 use super::placement::{Direction, Placement};
 use super::positioned;
@@ -13,7 +14,7 @@ use crate::disjoint::as_uninit;
 use crate::geometry::jet_index;
 use crate::isa::Isa;
 use crate::simd::{STRIP, VectorBody, Vectors};
-use crate::sum::sum;
+use crate::sum::Dot;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -151,7 +152,7 @@ impl<T: Real> Stages<T> {
     }
 
     /// The adjoint of [`analyse`](Self::analyse): B planes, each with a margin of zeros before and after (at least the rows that
-    /// `planes` says), are filtered and summed into `out`.
+    /// `planes` says), are filtered and summed into `out`. Without the gradient of σ.
     pub(super) fn synthesise(
         &mut self,
         isa: Isa,
@@ -160,9 +161,41 @@ impl<T: Real> Stages<T> {
         source: &[T],
         out: Option<&mut [MaybeUninit<T>]>,
     ) {
+        debug_assert!(!filters.have_tangents());
+        self.synthesise_for_sigma(isa, [filters; 2], planes, source, out, |_, _| {});
+    }
+
+    /// The same. Where the filters have derivatives, `add` is handed the number of each array of them (0, unless outputs
+    /// have taps of their own) and `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`. The planes are upstream, and
+    /// the last `analyse` (or `analyse_x`), with the filters `analysed`, of all rows, was of the plane that responds; or the
+    /// other way round.
+    ///
+    /// Along x the plane under the derivative taps meets the upstream planes summed along y; along y the plane filtered
+    /// along x meets the upstream planes under the derivative taps.
+    pub(super) fn synthesise_for_sigma(
+        &mut self,
+        isa: Isa,
+        [filters, analysed]: [Filters<'_, T>; 2],
+        planes: Planes,
+        source: &[T],
+        mut out: Option<&mut [MaybeUninit<T>]>,
+        mut add: impl FnMut(usize, [f64; 2]),
+    ) {
+        let wanted = filters.have_tangents();
         match filters {
-            Filters::Regular(filters) => T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out }),
+            Filters::Regular(filters) => {
+                if let Some(by) = self.by_bands(isa, filters, planes, source, &mut out) {
+                    if wanted {
+                        add(0, by);
+                    }
+                    return;
+                }
+                T::dispatch(isa, Synthesise { stages: self, filters, planes, source, out });
+            }
             Filters::Positioned(filters) => self.positioned.synthesise(isa, filters, planes, source, out),
+        }
+        if wanted {
+            self.sigma(isa, analysed, add);
         }
     }
 
@@ -203,6 +236,20 @@ impl<T: Real> Stages<T> {
         &self.fields
     }
 
+    /// Room for the sums of a band, and the fields of the last analysis, of rows of `width`, if they are of rows
+    /// that follow one another.
+    #[inline(always)]
+    pub(super) fn for_bands(&mut self, lines: usize, width: usize) -> (&mut [T], KeptFields<'_, T>) {
+        let margin = self.margin.min(self.fields.len());
+        let kept = KeptFields {
+            fields: &self.fields[margin..],
+            tangents: &self.tangent_fields,
+            pitch: self.slots.len() * width + self.margin,
+            rows: if self.spread == 1 { self.slots.clone() } else { 0..0 },
+        };
+        (self.lines.room(lines), kept)
+    }
+
     /// Stages that have been used: what a call does not write itself is no number.
     #[cfg(test)]
     pub(super) fn used() -> Self {
@@ -233,13 +280,7 @@ impl<T: Real> Stages<T> {
         (&self.fields, &mut self.analyse_y)
     }
 
-    /// Hands `add` the number of each array of derivatives (0, unless outputs have taps of their own) and
-    /// `[Σ upstream · ∂response/∂σy, Σ upstream · ∂response/∂σx]`, where the last `analyse` (or
-    /// `analyse_x`), of all rows, was of the plane that responds, and the last `synthesise` of the
-    /// upstream planes; or the other way round. Both with tangents.
-    ///
-    /// Along x the plane under the derivative taps meets the upstream planes summed along y; along y
-    /// the plane filtered along x meets the upstream planes under the derivative taps.
+    /// What [`synthesise_for_sigma`](Self::synthesise_for_sigma) hands out, from the sums that are kept.
     pub(super) fn sigma(&self, isa: Isa, filters: Filters<'_, T>, mut add: impl FnMut(usize, [f64; 2])) {
         match filters {
             Filters::Regular(filters) => add(0, self.regular_sigma(isa, filters)),
@@ -275,18 +316,15 @@ impl<T: Real> Stages<T> {
     }
 }
 
-/// `Σ a · b`.
-pub(super) struct Dot<'a, T> {
-    pub(super) a: &'a [T],
-    pub(super) b: &'a [T],
-}
-
-impl<T: Real> crate::isa::Body for Dot<'_, T> {
-    type Output = f64;
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) -> f64 {
-        sum(self.a, self.b, |a, b| a * b)
-    }
+/// Fields that an analysis has left, `[order + 1, rows, width]`.
+pub(super) struct KeptFields<'a, T> {
+    pub(super) fields: &'a [T],
+    /// Those under the derivatives of the taps.
+    pub(super) tangents: &'a [T],
+    /// Elements from one field to the next.
+    pub(super) pitch: usize,
+    /// The rows of samples that they are of.
+    pub(super) rows: Range<usize>,
 }
 
 struct Analyse<'a, T> {
@@ -296,9 +334,6 @@ struct Analyse<'a, T> {
     rows: Range<usize>,
     responses: Option<Responses<'a, T>>,
 }
-
-/// Elements of the rows that are filtered along x together: 16 KiB of f32, half of a first-level cache.
-const PADDED: usize = 4096;
 
 /// Elements after laid rows that the last columns may read beyond them.
 const ROOM: usize = 3 * STRIP;
@@ -327,42 +362,6 @@ pub(super) struct Laid<'a, T> {
     pub(super) fields: &'a mut [T],
     pub(super) tangents: &'a mut [T],
     pub(super) scratch: &'a mut [T],
-}
-
-/// How rows lie for the filters along x: between margins of zeros, so that no tap reads a neighbour.
-struct Padded {
-    margin: usize,
-    pitch: usize,
-    /// Rows filtered together, about [`PADDED`] elements.
-    rows: usize,
-}
-
-impl Padded {
-    #[inline(always)]
-    fn new(x: &Placement, radius: usize) -> Self {
-        let margin = x.margin(radius).next_multiple_of(STRIP);
-        let pitch = x.slots() + margin;
-        // Even, so that rows can go in pairs.
-        let rows = (PADDED / pitch).max(2).next_multiple_of(2);
-        Self { margin, pitch, rows }
-    }
-
-    /// Elements of the rows with room for what the last strip reads too much.
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.margin + self.rows * self.pitch + STRIP
-    }
-
-    #[inline(always)]
-    fn lay<'a, T: Real>(&self, x: &Placement, rows: impl Iterator<Item = &'a [T]>, to: &mut [T]) {
-        to[..self.margin].fill(T::ZERO);
-        for (row, to) in rows.zip(to[self.margin..].chunks_exact_mut(self.pitch)) {
-            let (slots, margin) = to.split_at_mut(x.slots());
-            x.lay(row, slots);
-            // A margin is of whole strips; a call of `memset` would take longer.
-            margin.as_chunks_mut::<STRIP>().0.iter_mut().for_each(|strip| *strip = [T::ZERO; STRIP]);
-        }
-    }
 }
 
 impl<T: Real> VectorBody<T> for Analyse<'_, T> {

@@ -6,17 +6,17 @@ use crate::isa::Isa;
 use crate::simd::{VectorBody, Vectors};
 use crate::{AxisConfig, Geometry, GeometryConfig, Real, Taps};
 
-pub(super) struct Case {
-    pub(super) geometry: Geometry,
+pub(in crate::engine) struct Case {
+    pub(in crate::engine) geometry: Geometry,
     /// Along y and x, `[order + 1, 2R + 1]`,
-    pub(super) taps: [Vec<f64>; 2],
+    pub(in crate::engine) taps: [Vec<f64>; 2],
     /// and others of the same symmetry, for their derivatives.
-    pub(super) d_taps: [Vec<f64>; 2],
-    pub(super) alpha: Vec<f64>,
-    pub(super) plane: Vec<f64>,
+    pub(in crate::engine) d_taps: [Vec<f64>; 2],
+    pub(in crate::engine) alpha: Vec<f64>,
+    pub(in crate::engine) plane: Vec<f64>,
 }
 
-pub(super) fn cast<T: Real>(values: &[f64]) -> Vec<T> {
+pub(in crate::engine) fn cast<T: Real>(values: &[f64]) -> Vec<T> {
     values.iter().map(|&v| T::from_f64(v)).collect()
 }
 
@@ -32,7 +32,7 @@ pub(super) fn has_many_registers<T: Real>(isa: Isa) -> bool {
     T::dispatch(isa, Count) >= MANY_REGISTERS
 }
 
-fn noise(seed: usize, len: usize) -> Vec<f64> {
+pub(in crate::engine) fn noise(seed: usize, len: usize) -> Vec<f64> {
     (0..len).map(|i| ((i * i + 7 * i + seed) * 7919 % 1013) as f64 / 1013.0 - 0.4).collect()
 }
 
@@ -53,7 +53,7 @@ fn taps(seed: usize, order: usize, radius: usize) -> Vec<f64> {
 
 impl Case {
     /// `size`, `radii` and `padding` along y and x; `None` where the kernel does not fit.
-    pub(super) fn new(
+    pub(in crate::engine) fn new(
         order: usize,
         size: [usize; 2],
         radii: [usize; 2],
@@ -74,7 +74,7 @@ impl Case {
     }
 
     /// `taps` from the input to the output.
-    pub(super) fn direction<T: Real>(&self, taps: &[Vec<f64>; 2]) -> Direction<T> {
+    pub(in crate::engine) fn direction<T: Real>(&self, taps: &[Vec<f64>; 2]) -> Direction<T> {
         let [y, x] = taps.each_ref().map(|taps| cast::<T>(taps));
         let Geometry { order, y: axis_y, x: axis_x, .. } = &self.geometry;
         Direction::forward(*order, axis_y, axis_x, Taps { y: &y[..], x: &x[..] }, [0, 0])

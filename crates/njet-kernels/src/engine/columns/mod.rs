@@ -20,7 +20,7 @@
 
 mod cached;
 #[cfg(test)]
-mod case;
+pub(super) mod case;
 mod depthwise;
 mod responses;
 
@@ -30,21 +30,21 @@ use crate::Real;
 use crate::simd::{STRIP, Vectors};
 
 /// Orders along x: those of order 2, for which the loops are made.
-const FIELDS: usize = 3;
+pub(super) const FIELDS: usize = 3;
 
 /// Registers of machines that have many: AVX-512 and NEON.
-const MANY_REGISTERS: usize = 32;
+pub(super) const MANY_REGISTERS: usize = 32;
 
 /// Whether the loops are made for such filters.
-fn plain<T: Real>(direction: &Direction<T>) -> bool {
+pub(super) fn plain<T: Real>(direction: &Direction<T>) -> bool {
     let plain = |axis: &Placement| axis.spread == 1 && axis.keep == 1;
     direction.order + 1 == FIELDS && plain(&direction.y) && plain(&direction.x)
 }
 
 /// `[t, n]`: order `n` at distance `t` after the centre.
-type Half<T> = [[T; FIELDS]];
+pub(super) type Half<T> = [[T; FIELDS]];
 
-fn half<T: Real>(bank: &Bank<T>) -> &Half<T> {
+pub(super) fn half<T: Real>(bank: &Bank<T>) -> &Half<T> {
     bank.half().as_chunks().0
 }
 

@@ -6,11 +6,12 @@
 use super::axes::{Axes, Band, Bands};
 use super::transpose::transpose;
 use crate::Real;
-use crate::engine::plane::{Dot, Planes, Responses};
+use crate::engine::plane::{Planes, Responses};
 use crate::engine::strips::Strips;
 use crate::engine::workspace::Buffer;
 use crate::isa::Isa;
 use crate::simd::{STRIP, VectorBody, Vectors};
+use crate::sum::Dot;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 

@@ -4,7 +4,7 @@ use super::filters::{FilterSets, SigmaSums};
 use super::pack::{self, Source};
 use super::plane::{Planes, Responses, clear_margins, margin, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
-use super::{BLOCK, PARTS, SUMMED_BLOCK, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
+use super::{PARTS, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
@@ -12,8 +12,20 @@ use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels that a band of one large image may have, so that a block of responses holds some channels.
-const BAND_PIXELS: usize = 4096;
+/// Pixels of a band of one large image. The fewer, the more channels a block of responses holds, and the less often the
+/// results are read and added to; but what is filtered along x above and below a band the next one filters again.
+const BAND_PIXELS: [usize; 2] = [1024, 4096];
+
+/// Rows of a band for each of the radius, between those bounds.
+const ROWS_PER_RADIUS: usize = 4;
+
+/// Elements of a block of responses, which the product adds up in memory: 2.3 MiB of f32, 576 rows with a tile of 1,024
+/// pixels. Smaller blocks read and write the output more often, which costs more than the larger ones' way to the
+/// third-level cache.
+const SUMMED_BLOCK: usize = 9 << 16;
+
+/// The same in the backward pass: half a mebibyte of f32 and, beside it, as much for their gradients.
+const BACKWARD_BLOCK: usize = 1 << 17;
 
 /// Fewest pixels worth a task of its own: below that the lines that neighbouring bands both filter
 /// and the start of a task cost more than another thread brings.
@@ -29,8 +41,9 @@ struct Tile {
 fn tiles(geometry: &Geometry) -> Vec<Tile> {
     let (height, pixels) = (geometry.y.output, geometry.pixels_out());
     let images = (TILE_PIXELS / pixels).clamp(1, geometry.batch.div_ceil(TASKS).max(1));
+    let band = ROWS_PER_RADIUS * geometry.y.radius * geometry.x.output;
     let bands = pixels
-        .div_ceil(BAND_PIXELS)
+        .div_ceil(band.clamp(BAND_PIXELS[0], BAND_PIXELS[1]))
         .max(TASKS.div_ceil(geometry.batch.max(1)).min(pixels / TASK_PIXELS))
         .clamp(1, height);
     let rows = pieces(height, height.div_ceil(bands));
@@ -229,7 +242,7 @@ impl<T: Real> BackwardPass<'_, T> {
         let need_planes = wanted.x || wanted.sigma;
         let strips = pixels.div_ceil(STRIP);
         let tile = (TILE_PIXELS / pixels).clamp(1, images.len().max(1));
-        let per_block = channels_per_block(BLOCK, basis, tile * strips * STRIP, channels.len());
+        let per_block = channels_per_block(BACKWARD_BLOCK, basis, tile * strips * STRIP, channels.len());
         let outputs = geometry.group_out;
         // Between the planes of the gradient of the responses.
         let border = self.adjoint.border();

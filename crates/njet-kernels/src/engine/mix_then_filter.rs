@@ -9,13 +9,16 @@ use super::pack::{self, Source};
 use super::plane::{Planes, Responses, clear_margins, with_margins};
 use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::workspace::Buffer;
-use super::{BLOCK, TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
+use super::{TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
 use crate::{Backward, Forward, Geometry, Gradients, Real};
 use rayon::prelude::*;
 use std::ops::Range;
+
+/// Elements of a block of planes: a mebibyte of f32.
+const BLOCK: usize = 1 << 18;
 
 /// The coefficients of each group as left operand of the product that comes first,
 /// `[group_out · B, group_in]`.

@@ -163,14 +163,6 @@ fn run_ordinary_backward<T: Real>(
     })
 }
 
-/// Elements of a block of responses where the product adds blocks up in memory: 2.3 MiB of f32, 576 rows with a
-/// tile of 1,024 pixels. Smaller blocks read and write the output more often, which costs more than the
-/// larger ones' way to the third-level cache.
-const SUMMED_BLOCK: usize = 9 << 16;
-
-/// Elements of a block elsewhere: in the backward pass the gradients of the responses lie beside them.
-const BLOCK: usize = 1 << 18;
-
 /// Fewest pieces of a pass: what keeps the threads of common machines busy at batch 1. A constant, so that
 /// results do not depend on the machine.
 const TASKS: usize = 16;

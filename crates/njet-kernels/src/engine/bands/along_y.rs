@@ -122,4 +122,92 @@ impl<T: Real, const BANKS: usize> Column<'_, T, BANKS> {
         }
         sums
     }
+
+    /// The same where neighbouring rows of the planes stand two slots apart, of one row, over slot `over`: every other tap
+    /// meets a row, those at even distances or those at odd ones.
+    ///
+    /// # Safety
+    /// As for [`sums`](Self::sums).
+    #[inline(always)]
+    pub(super) unsafe fn sums_between<V: Vectors<T>>(
+        &self,
+        v: V,
+        column: usize,
+        over: isize,
+    ) -> [[[V::V; FIELDS]; 1]; BANKS] {
+        let mut sums = [[[v.splat(T::ZERO); FIELDS]; 1]; BANKS];
+        let last = self.rows as isize - 1;
+        let Pairs { centre, before, tap, count } = Pairs::new(over, self.banks[0].len() - 1);
+        let after = over.div_euclid(2) + 1;
+        let at = |(i, j), row: isize| {
+            let plane = self.source.as_ptr().wrapping_add(self.planes.at(i, j) + column);
+            plane.wrapping_offset(row * self.width as isize)
+        };
+        if let Some(row) = centre.filter(|row| (0..=last).contains(row)) {
+            // Odd orders have no tap at the centre.
+            for (n, j) in JET.into_iter().filter(|&(n, _)| n != 1) {
+                // SAFETY: a row of the planes, as all below.
+                let sample = unsafe { v.load(at((n, j), row)) };
+                for b in 0..BANKS {
+                    sums[b][0][j] = v.mul_add(sample, v.splat(self.banks[b][0][n]), sums[b][0][j]);
+                }
+            }
+        }
+        // Pairs of which both rows are some.
+        let both = (last - after + 1).min(before + 1).clamp(0, count as isize);
+        for k in 0..both {
+            let t = tap + 2 * k as usize;
+            for (n, j) in JET {
+                // SAFETY: rows of the planes, as `both` counts them.
+                let [later, earlier] = [after + k, before - k].map(|row| unsafe { v.load(at((n, j), row)) });
+                let folded = if n == 1 { v.sub(later, earlier) } else { v.add(later, earlier) };
+                for b in 0..BANKS {
+                    sums[b][0][j] = v.mul_add(folded, v.splat(self.banks[b][t][n]), sums[b][0][j]);
+                }
+            }
+        }
+        for k in both..count as isize {
+            let t = tap + 2 * k as usize;
+            for (row, back) in [(after + k, false), (before - k, true)] {
+                if !(0..=last).contains(&row) {
+                    continue;
+                }
+                for (n, j) in JET {
+                    // SAFETY: a row of the planes.
+                    let sample = unsafe { v.load(at((n, j), row)) };
+                    for b in 0..BANKS {
+                        let tap = self.banks[b][t][n];
+                        let tap = v.splat(if n == 1 && back { -tap } else { tap });
+                        sums[b][0][j] = v.mul_add(sample, tap, sums[b][0][j]);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// Samples two slots apart under the taps of one result: pairs at equal distances of the centre.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pairs {
+    /// The sample under the centre tap, if there is one.
+    pub(super) centre: Option<isize>,
+    /// The nearest sample before the centre; the nearest after is that after slot `over`.
+    pub(super) before: isize,
+    /// The distance of the nearest pair in slots, 1 or 2,
+    pub(super) tap: usize,
+    /// and how many pairs there are.
+    pub(super) count: usize,
+}
+
+impl Pairs {
+    /// Of a result over slot `over`; sample `i` is in slot `2i`.
+    #[inline(always)]
+    pub(super) fn new(over: isize, radius: usize) -> Self {
+        let under = over.div_euclid(2);
+        match over.rem_euclid(2) {
+            0 => Self { centre: Some(under), before: under - 1, tap: 2, count: radius / 2 },
+            _ => Self { centre: None, before: under, tap: 1, count: radius.div_ceil(2) },
+        }
+    }
 }

@@ -5,8 +5,7 @@
 //! first-level cache between margins of zeros, and the filters along x take them from there. Where the gradient of σ is
 //! wanted, the sums meet the fields of the other direction while they are in registers, and are never stored.
 //!
-//! The loops are made for order 2 without a stride, as those of [`columns`](super::columns); all others go one axis after
-//! the other.
+//! The loops are made for order 2, without a stride or with one of 2; all others go one axis after the other.
 
 // Lanes and registers are indexed together in several arrays.
 #![allow(clippy::needless_range_loop)]
@@ -14,7 +13,7 @@
 mod along_x;
 mod along_y;
 
-use super::columns::{FIELDS, Half, MANY_REGISTERS, half, plain};
+use super::columns::{FIELDS, Half, MANY_REGISTERS, half};
 use super::filters::Regular;
 use super::placement::Direction;
 use super::plane::{KeptFields, Planes, Stages};
@@ -32,7 +31,13 @@ const BLOCK: usize = 24 << 10;
 
 /// Whether the loops are made for such filters. They need no zeros around the planes.
 pub(super) fn made_for<T: Real>(direction: &Direction<T>) -> bool {
-    plain(direction) && direction.x.source.min(direction.x.result) >= STRIP
+    let Direction { order, y, x, .. } = direction;
+    let spread = y.spread;
+    *order + 1 == FIELDS
+        && spread <= 2
+        && x.spread == spread
+        && [y, x].iter().all(|axis| axis.keep == 1)
+        && x.source.min(x.result / spread) >= STRIP
 }
 
 impl<T: Real> Stages<T> {
@@ -66,15 +71,15 @@ impl<T: Real> VectorBody<T> for Bands<'_, '_, T> {
     type Output = Option<[f64; 2]>;
     #[inline(always)]
     fn run<V: Vectors<T>, const R: usize>(self, v: V) -> Self::Output {
-        match self.filters.tangent {
-            Some(tangent) => {
-                let banks = [half(&self.filters.taps.taps_y), half(&tangent.taps_y)];
-                if V::REGISTERS >= MANY_REGISTERS { self.by::<V, 2, 2>(v, banks) } else { self.by::<V, 2, 1>(v, banks) }
-            }
-            None => {
-                let banks = [half(&self.filters.taps.taps_y)];
-                if V::REGISTERS >= MANY_REGISTERS { self.by::<V, 1, 2>(v, banks) } else { self.by::<V, 1, 1>(v, banks) }
-            }
+        let Regular { taps, tangent } = self.filters;
+        let first = half(&taps.taps_y);
+        // Two rows share what they load, where there are registers for it, and no row between.
+        let together = V::REGISTERS >= MANY_REGISTERS && taps.y.spread == 1;
+        match tangent {
+            Some(tangent) if together => self.by::<V, 2, 2>(v, [first, half(&tangent.taps_y)]),
+            Some(tangent) => self.by::<V, 2, 1>(v, [first, half(&tangent.taps_y)]),
+            None if together => self.by::<V, 1, 2>(v, [first]),
+            None => self.by::<V, 1, 1>(v, [first]),
         }
     }
 }
@@ -123,7 +128,11 @@ impl<T: Real> Bands<'_, '_, T> {
         let (rows, width) = (y.result, x.source);
         let (radius_y, taps_x) = (banks[0].len() - 1, half(&taps.taps_x));
         let band = Band::new(width, x.margin(taps_x.len() - 1), rows);
-        let (lines, fields) = stages.for_bands(band.len(), width);
+        let between = y.spread == 2;
+        // Every other result, and the others.
+        let apart = if between { 2 * x.result.div_ceil(2) } else { 0 };
+        let (lines, fields) = stages.for_bands(band.len() + apart, width);
+        let (lines, apart) = lines.split_at_mut(band.len());
         if BANKS == 2 && fields.rows != (0..rows) {
             return None;
         }
@@ -143,8 +152,15 @@ impl<T: Real> Bands<'_, '_, T> {
                     while at < end {
                         // The last columns once more, rather than a register that is filled in part.
                         let start = at.min(width - V::LANES);
+                        let over = y.over(first + row);
                         // SAFETY: `check` has passed, and the columns end inside the width.
-                        let sums = unsafe { column.sums::<V, Q>(v, start, y.over(first + row)) };
+                        let sums = unsafe {
+                            if Q == 1 && between {
+                                column.sums_between::<V>(v, start, over).map(|[row]| [row; Q])
+                            } else {
+                                column.sums::<V, Q>(v, start, over)
+                            }
+                        };
                         for q in 0..Q {
                             for j in 0..FIELDS {
                                 let to = band.margin + j * band.field + (row + q) * band.pitch + start;
@@ -167,7 +183,11 @@ impl<T: Real> Bands<'_, '_, T> {
             by = [by[0] + by_y, by[1] + by_x];
             if let Some(out) = out {
                 let out = &mut out[first * x.result..(first + count) * x.result];
-                along_x::rows::<T, V>(v, lines, &band, x, taps_x, count, out);
+                if between {
+                    along_x::rows_between(v, lines, &band, x, taps_x, count, apart, out);
+                } else {
+                    along_x::rows(v, lines, &band, x, taps_x, count, out);
+                }
             }
         }
         Some(by)
@@ -303,10 +323,12 @@ mod tests {
             rows in 1usize..40,
             width in 16usize..70,
             padding in prop::option::of(prop::array::uniform4(0usize..12)),
+            stride in prop::sample::select(vec![1usize, 1, 2]),
             (x, sigma) in prop::sample::select(vec![(true, true), (true, false), (false, true)]),
         ) {
+            let width = stride * width;
             let [top, bottom, left, right] = padding.unwrap_or([radii[0], radii[0], radii[1], radii[1]]);
-            let case = Case::new(2, [rows, width], radii, [(top, bottom), (left, right)], 1);
+            let case = Case::new(2, [rows, width], radii, [(top, bottom), (left, right)], stride);
             prop_assume!(case.as_ref().is_some_and(|case| case.geometry.x.output >= STRIP));
             let case = case.unwrap();
             prop_assert_eq!(jet_index(2, 0) + 1, BASIS);
@@ -345,6 +367,7 @@ mod tests {
         };
         assert!(taken(2, [20, 32], 1) && taken(2, [1, 17], 1));
         assert!(!taken(2, [20, 15], 1), "a row of less than a register");
-        assert!(!taken(3, [20, 32], 1) && !taken(2, [20, 32], 2), "another order, a stride");
+        assert!(taken(2, [20, 32], 2) && !taken(2, [20, 31], 2), "every other result in a register");
+        assert!(!taken(3, [20, 32], 1) && !taken(2, [20, 64], 3), "another order, a larger stride");
     }
 }

@@ -36,7 +36,7 @@ pub(super) const FIELDS: usize = 3;
 pub(super) const MANY_REGISTERS: usize = 32;
 
 /// Whether the loops are made for such filters.
-pub(super) fn plain<T: Real>(direction: &Direction<T>) -> bool {
+fn plain<T: Real>(direction: &Direction<T>) -> bool {
     let plain = |axis: &Placement| axis.spread == 1 && axis.keep == 1;
     direction.order + 1 == FIELDS && plain(&direction.y) && plain(&direction.x)
 }

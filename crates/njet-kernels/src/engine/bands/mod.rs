@@ -136,6 +136,10 @@ impl<T: Real> Bands<'_, '_, T> {
         if BANKS == 2 && fields.rows != (0..rows) {
             return None;
         }
+        if BANKS == 2 {
+            let end = (FIELDS - 1) * fields.pitch + rows * width;
+            assert!(end <= fields.fields.len() && end <= fields.tangents.len(), "no fields of all rows");
+        }
         band.clear_margins(lines, width);
         let column = Column { source, planes, width, rows: y.source, banks };
         column.check();
@@ -170,7 +174,7 @@ impl<T: Real> Bands<'_, '_, T> {
                             }
                             if BANKS == 2 && row + q < count {
                                 let pixel = (first + row + q) * width + start;
-                                // SAFETY: there are fields of all rows, as asked above.
+                                // SAFETY: there are fields of all rows, by the assertion.
                                 unsafe { dots.add(v, pixel, [&sums[0][q], &sums[1][q]], at - start) };
                             }
                         }

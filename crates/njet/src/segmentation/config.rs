@@ -92,7 +92,7 @@ impl SegmentationConfig {
             optimizer: OptimizerConfig { lr: 2e-2, weight_decay: 0.1, ..OptimizerConfig::default() },
             schedule: ScheduleConfig::default(),
             augment: match set.train {
-                // They have all sizes, and no item is mirrored in them, of the test scenes neither.
+                // They have all sizes, and none of them, those to test neither, has a mirrored item.
                 Scenes::Composed(_) => JointAugment { flip: false, scale: 1.0, ..JointAugment::default() },
                 _ => JointAugment::default(),
             },
@@ -137,5 +137,23 @@ impl Settings for SegmentationConfig {
             optimizer: &self.optimizer,
             schedule: &self.schedule,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::segmentation::data::{Composition, Scene};
+
+    #[test]
+    fn composed_scenes_keep_their_sizes_and_sides() {
+        let scenes: Composition = "scenes?canvas=28&largest=1&most=2&train=2&val=1&test=1".parse().unwrap();
+        let mut set = scenes.load().unwrap();
+        let composed = SegmentationConfig::new(&set).unwrap().augment;
+        assert_eq!(composed, JointAugment { flip: false, scale: 1.0, ..JointAugment::default() });
+        let scene = Scene { image: vec![1, 2, 3, 4], mask: vec![0; 4], channels: 1, height: 2, width: 2 };
+        set.train = Scenes::from(vec![scene]);
+        let given = SegmentationConfig::new(&set).unwrap().augment;
+        assert!(given.flip && given.scale > 1.0);
     }
 }

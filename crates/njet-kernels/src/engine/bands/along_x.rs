@@ -23,8 +23,8 @@ pub(super) fn rows<T: Real, V: Vectors<T>>(
 ) {
     let (width, radius) = (x.result, taps.len() as isize - 1);
     let first = band.margin as isize + x.over(0);
-    // The farthest samples of the first row and of the last.
-    let end = FIELDS * band.field - band.field + (count - 1) * band.pitch;
+    // From the first sample of the first sum to that of the last row of the last.
+    let end = (FIELDS - 1) * band.field + (count - 1) * band.pitch;
     assert!(first >= radius && first as usize + end + width + radius as usize <= lines.len());
     assert!(count <= band.rows && width >= V::LANES && out.len() >= count * width);
     let mut row = 0;

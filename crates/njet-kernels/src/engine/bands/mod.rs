@@ -1,7 +1,7 @@
 //! The adjoint of the responses, a band of rows at a time.
 //!
 //! B planes are filtered along y and summed over the orders along y, then filtered along x and summed. One axis after the
-//! other through memory took two to three times as long as its arithmetic: here the sums along y of a few rows lie in the
+//! other went through memory, and at R = 3 took three times as long as its arithmetic: here the sums along y of a few rows lie in the
 //! first-level cache between margins of zeros, and the filters along x take them from there. Where the gradient of σ is
 //! wanted, the sums meet the fields of the other direction while they are in registers, and are never stored.
 //!

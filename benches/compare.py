@@ -62,7 +62,7 @@ LAYER_BOUNDS = {
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
 # The U-Net's steps down, and its channels at the full resolution: njet's own.
-UNET_DEPTH, UNET_WIDTH = 2, 16
+UNET_WIDTHS, UNET_CONVOLUTIONS = [16, 48, 96, 128], [1, 3, 4, 3]
 # How many times the images a second of PyTorch's U-Net with kernels that are built at σ 2, and of its 3x3 twin.
 UNET_SPEEDUPS = {"dense": 3, "conv": 0.8}
 # Of band-limited evaluation, σ 8 over σ 4.
@@ -155,7 +155,7 @@ def small(spatial, classes=10):
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, classes))
 
 
-def unet(spatial, classes=10, depth=UNET_DEPTH, width=UNET_WIDTH):
+def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS):
     """The `unet` of njet, pooled. A step up is the transpose of a spatial layer, or of a convolution of 2x2."""
     import torch
     from torch import nn
@@ -165,20 +165,26 @@ def unet(spatial, classes=10, depth=UNET_DEPTH, width=UNET_WIDTH):
             return nn.ConvTranspose2d(c_in, c_out, 2, stride=2, bias=False)
         return spatial(c_out, c_in, up=2)
 
-    def pair(c_in, c_out):
-        layers = []
-        for a, b in ((c_in, c_out), (c_out, c_out)):
-            layers += [spatial(a, b), nn.BatchNorm2d(b), nn.ReLU(inplace=True)]
-        return nn.Sequential(*layers)
+    class Block(nn.Module):
+        def __init__(self, c_in, c_out, first=False):
+            super().__init__()
+            self.all = nn.Sequential(spatial(c_in, c_out), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
+            self.residual = c_in == c_out and not first
+
+        def forward(self, x):
+            return x + self.all(x) if self.residual else self.all(x)
+
+    def blocks(c_in, c_out, count, first):
+        return nn.Sequential(Block(c_in, c_out, first), *(Block(c_out, c_out) for _ in range(count - 1)))
 
     class UNet(nn.Module):
         def __init__(self):
             super().__init__()
-            at = [width << level for level in range(depth + 1)]
-            self.down = nn.ModuleList(pair(a, b) for a, b in zip([1, *at], at))
-            self.steps = nn.ModuleList(up(2 * c, c) for c in reversed(at[:-1]))
-            self.up = nn.ModuleList(pair(2 * c, c) for c in reversed(at[:-1]))
-            self.head = nn.Conv2d(width, classes, 1)
+            levels = zip([1, *widths], widths, convolutions)
+            self.down = nn.ModuleList(blocks(a, b, n, level == 0) for level, (a, b, n) in enumerate(levels))
+            self.steps = nn.ModuleList(up(a, b) for a, b in reversed(list(zip(widths[1:], widths))))
+            self.up = nn.ModuleList(Block(c, c) for c in reversed(widths[:-1]))
+            self.head = nn.Conv2d(widths[0], classes, 1)
 
         def forward(self, x):
             skips = []
@@ -187,8 +193,8 @@ def unet(spatial, classes=10, depth=UNET_DEPTH, width=UNET_WIDTH):
                     skips.append(x)
                     x = nn.functional.avg_pool2d(x, 2)
                 x = blocks(x)
-            for step, blocks in zip(self.steps, self.up):
-                x = blocks(torch.cat([skips.pop(), step(x)], 1))
+            for step, block in zip(self.steps, self.up):
+                x = block(skips.pop() + step(x))
             return self.head(x)
 
     return UNet()

@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::fs;
 
 const SMALL: &str =
-    "train --task segment --data data --width 4 --depth 1 --crop 16 --batch-size 2 --epochs 1 --out run";
+    "train --task segment --data data --widths 4,8 --convolutions 2,2 --crop 16 --batch-size 2 --epochs 1 --out run";
 
 fn with_run(flags: &str) -> Place {
     let place = Place::new();

@@ -10,7 +10,8 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-const SMALL: &str = "train --task segment --data data --width 4 --depth 1 --crop 16 --batch-size 2 --scale-jitter 1";
+const SMALL: &str =
+    "train --task segment --data data --widths 4,8 --convolutions 2,2 --crop 16 --batch-size 2 --scale-jitter 1";
 
 fn place() -> Place {
     let place = Place::new();
@@ -112,8 +113,7 @@ fn the_network_is_described_layer_by_layer() {
     let result = place.run("inspect run --json").done().json();
     let layers = result["layers"].as_array().unwrap();
     let names: Vec<&str> = layers.iter().map(|layer| layer["name"].as_str().unwrap()).collect();
-    let expected =
-        ["down0.conv1", "down0.conv2", "down1.conv1", "down1.conv2", "up0.step", "up0.conv1", "up0.conv2", "head"];
+    let expected = ["down0.conv1", "down0.conv2", "down1.conv1", "down1.conv2", "up0.step", "up0.conv", "head"];
     assert_eq!(names, expected);
     let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
     assert_eq!(result["parameters"].as_u64(), Some(sum));
@@ -160,7 +160,7 @@ fn the_claim_about_segmentation_is_tried() {
 fn composed_scenes_are_meant_whatever_directory_has_their_name() {
     let place = Place::new();
     scenes::write(&place.path("scenes"));
-    let train = "train --task segment --width 2 --depth 1 --crop 16 --epochs 1 --limit 2";
+    let train = "train --task segment --widths 2,4 --crop 16 --epochs 1 --limit 2";
     let sources = ["--data scenes?canvas=32&largest=1&train=4&val=2&test=2", "--data ./scenes"];
     let [composed, directory] = [0, 1].map(|i| {
         place.run(&format!("{train} {} --out run{i}", sources[i])).done();
@@ -219,7 +219,8 @@ fn flags_of_the_other_task_are_refused() {
         ("--conv-side 5", ["--conv-side", "classify"]),
         ("--subsampling none", ["several resolutions", "not none"]),
         ("--subsampling safe --layer conv", ["safe subsampling", "plain convolutions"]),
-        ("--depth 0", ["the depth of a U-Net is 0", "from 1 to 8"]),
+        ("--widths 4", ["the number of steps of a U-Net is 0", "from 1 to 8"]),
+        ("--widths 4,4 --convolutions 1", ["2 numbers of channels and 1", "one of each"]),
         ("--loss hinge", ["unknown loss `hinge`", "dice"]),
         ("--class-weights 1,2", ["2 class weights for 3 classes", "one for each"]),
         ("--crop 0", ["size of the images is 0×0", "at least 1×1"]),
@@ -233,9 +234,9 @@ fn flags_of_the_other_task_are_refused() {
         place.run(&train).refused(2, &words);
         assert!(!place.path("new").exists());
     }
-    place.refuses("train --depth 3", 2, &["--depth", "--task segment"]);
+    place.refuses("train --widths 3,3", 2, &["--widths", "--task segment"]);
     place.refuses("train --arch unet", 2, &["unet segments", "--task segment"]);
-    place.refuses("train --resume run --depth 3", 2, &["--depth"]);
+    place.refuses("train --resume run --widths 3,3", 2, &["--widths"]);
     place.refuses("eval run --scales 1,2", 2, &["--scales", "segments"]);
     place.refuses("predict run data/val/images/0.png --native", 2, &["--native", "segments"]);
     place.refuses("transfer run --scale 2 --out other", 1, &["run", "segment"]);
@@ -246,7 +247,7 @@ fn flags_of_the_other_task_are_refused() {
     };
     with("[loss]\n", "[loss]\nclass-weights = [1.0, 2.0]\n");
     place.run("eval run").refused(1, &["2 class weights for 3 classes"]);
-    with("depth = 1", "depth = 2");
+    with("convolutions = [2, 2]", "convolutions = [2, 3]");
     place.run("eval run").refused(1, &["model.safetensors"]);
 }
 
@@ -272,7 +273,10 @@ fn flags_become_settings() {
     assert!(text.contains("\nseed = 7\n"), "{text}");
     has(text.clone(), &lines);
     has(text.clone(), &["padding-mode = \"reflect\"", "cross-entropy = 0.0", "dice = 0.0", "focal = 1.0"]);
-    has(text.clone(), &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "width = 4", "depth = 1"]);
+    has(
+        text.clone(),
+        &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "widths = [4, 8]", "convolutions = [2, 2]"],
+    );
     // The usual rates are those of segmentation, which are not those of classification.
     has(text, &["lr = 0.02", "weight-decay = 0.1"]);
     let text = settings("--lr 0.005 --weight-decay 0.02", "other-rates");

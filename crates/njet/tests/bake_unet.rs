@@ -14,7 +14,14 @@ use outputs::{SAME, apart, device, tensor, values};
 /// Two steps down, few channels, kernels of 7×7 at the start.
 fn small() -> UNetConfig {
     let njet = LayerSettings { sigma: 0.8, extent: 3.0, ..LayerSettings::default() };
-    UNetConfig { width: 3, njet, ..UNetConfig::new(2, 4) }
+    UNetConfig { widths: vec![3, 6, 6], convolutions: vec![2, 2, 1], njet, ..UNetConfig::new(2, 4) }
+}
+
+/// With one step alone.
+fn shallow(mut config: UNetConfig) -> UNetConfig {
+    config.widths.truncate(2);
+    config.convolutions.truncate(2);
+    config
 }
 
 fn safe() -> UNetConfig {
@@ -109,7 +116,7 @@ fn networks_of_any_size() {
 #[test]
 fn every_sharing_and_border() {
     let with = |change: &dyn Fn(&mut LayerSettings), config: UNetConfig| {
-        let mut config = UNetConfig { depth: 1, ..config };
+        let mut config = shallow(config);
         change(&mut config.njet);
         config
     };
@@ -147,7 +154,7 @@ fn set_scale(model: &mut UNet, name: &str, log2_sigma: f32) {
 /// A stride that follows σ needs a size, unless σ is so small that it is 1: then the layers are convolutions.
 #[test]
 fn safe_networks_of_any_size() {
-    let mut model = model(&UNetConfig { depth: 1, ..safe() }, &device());
+    let mut model = model(&shallow(safe()), &device());
     let error = model.bake_graph(&Baking::default()).unwrap_err();
     let BakeError::RealStride { layer, stride } = &error else { panic!("{error}") };
     assert_eq!((layer.as_str(), stride[0] > 1.0), ("down1.conv1", true));
@@ -172,9 +179,9 @@ fn nodes_and_names() {
     };
     let whole = names(&fixed(Form::Dense, [12, 16]));
     assert_eq!(whole[..3], ["down0.conv1.conv", "down0.conv1.activation", "down0.conv2.conv"]);
-    assert_eq!(whole[4..6], ["down1.pool", "down1.conv1.conv"]);
+    assert_eq!(whole[3..7], ["down0.conv2.activation", "down0.conv2.sum", "down1.pool", "down1.conv1.conv"]);
     assert!(
-        ["up1.step", "up1.skip", "up1.conv1.conv", "up0.step", "up0.skip"]
+        ["up1.step", "up1.skip", "up1.conv.conv", "up1.conv.sum", "up0.step", "up0.skip"]
             .iter()
             .all(|n| whole.contains(&n.to_string()))
     );

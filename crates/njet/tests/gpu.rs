@@ -154,7 +154,7 @@ fn networks_train_as_on_the_cpu() {
         let model = config.init(&Device::flex()).unwrap();
         let run = |device: &Device| losses(model.clone(), device, |model, x| model.forward(x));
         train_alike(&format!("njet-small, {subsampling}"), &run(&gpu), &run(&Device::flex()));
-        let config = UNetConfig { subsampling, width: 4, ..UNetConfig::new(1, 3) };
+        let config = UNetConfig { subsampling, widths: vec![4, 8, 8, 8], ..UNetConfig::new(1, 3) };
         let model = config.init(&Device::flex()).unwrap();
         let run = |device: &Device| losses(model.clone(), device, |model, x| model.forward(x));
         train_alike(&format!("unet, {subsampling}"), &run(&gpu), &run(&Device::flex()));

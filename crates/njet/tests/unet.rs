@@ -23,12 +23,19 @@ fn drawn(config: &UNetConfig, device: &Device) -> UNet {
 
 /// Small forms of the network: pooled, safe, plain.
 fn forms() -> [UNetConfig; 3] {
-    let pooled = UNetConfig { width: 3, ..UNetConfig::new(2, 4) };
+    let pooled = UNetConfig { widths: vec![3, 6, 6], convolutions: vec![1, 2, 2], ..UNetConfig::new(2, 4) };
     [
         UNetConfig { subsampling: Subsampling::Safe, ..pooled.clone() },
         UNetConfig { layer: LayerKind::Conv, ..pooled.clone() },
         pooled,
     ]
+}
+
+/// With one step alone.
+fn shallow(mut config: UNetConfig) -> UNetConfig {
+    config.widths.truncate(2);
+    config.convolutions.truncate(2);
+    config
 }
 
 /// Numbers that look random and need no generator.
@@ -97,8 +104,8 @@ fn every_parameter_has_a_gradient() {
         let mut missing = Missing(&gradients, 0, 0);
         model.visit(&mut missing);
         let scales = model.njet_layers().count();
-        // Ten blocks of weight, gain and offset; two steps up; the head with its bias; and σ.
-        assert_eq!(missing.1, 3 * 10 + 2 + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
+        // Seven blocks of weight, gain and offset; two steps up; the head with its bias; and σ.
+        assert_eq!(missing.1, 3 * 7 + 2 + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
         assert_eq!(missing.2, 0, "{:?} {:?}: gradients that are zero", config.layer, config.subsampling);
     }
 }
@@ -107,7 +114,7 @@ fn every_parameter_has_a_gradient() {
 fn the_scales_are_those_of_the_layers() {
     let device = Device::flex();
     let [safe, plain, pooled] = forms().map(|config| drawn(&config, &device));
-    assert_eq!((safe.njet_layers().count(), plain.njet_layers().count(), pooled.njet_layers().count()), (10, 0, 12));
+    assert_eq!((safe.njet_layers().count(), plain.njet_layers().count(), pooled.njet_layers().count()), (7, 0, 9));
     assert_eq!([&safe, &plain, &pooled].map(UNet::total_stride), [None, Some(4), Some(4)]);
     let down = safe.njet_layers().find(|(name, _)| *name == "down1.conv1").unwrap().1;
     assert!((down.stride_now()[0] - 2.0).abs() < 1e-5);
@@ -125,8 +132,8 @@ fn descriptions_count_what_is_there() {
     // By hand: for each window its weights, gain and offset; the steps up; the head with its bias.
     let plain = drawn(&forms()[1], &device);
     let windows = |pairs: &[[usize; 2]]| pairs.iter().map(|[i, o]| 9 * i * o + 2 * o).sum::<usize>();
-    let blocks = windows(&[[2, 3], [3, 3], [3, 6], [6, 6], [6, 12], [12, 12], [12, 6], [6, 6], [6, 3], [3, 3]]);
-    assert_eq!(plain.num_parameters(), blocks + 12 * 4 * 6 + 6 * 4 * 3 + (3 + 1) * 4);
+    let blocks = windows(&[[2, 3], [3, 6], [6, 6], [6, 6], [6, 6], [6, 6], [3, 3]]);
+    assert_eq!(plain.num_parameters(), blocks + 6 * 4 * 6 + 6 * 4 * 3 + (3 + 1) * 4);
 }
 
 /// No pixel farther than [`UNet::reach`] has any influence. How near it comes shows with windows, whose weights do not fall
@@ -135,7 +142,7 @@ fn descriptions_count_what_is_there() {
 fn the_reach_is_a_bound() {
     let device = Device::flex();
     let njet = LayerSettings { sigma: 0.6, ..LayerSettings::default() };
-    for config in [forms()[2].clone(), UNetConfig { njet, depth: 1, ..forms()[2].clone() }, forms()[1].clone()] {
+    for config in [forms()[2].clone(), shallow(UNetConfig { njet, ..forms()[2].clone() }), forms()[1].clone()] {
         let model = drawn(&config, &device).valid();
         let (reach, middle) = (model.reach(), 150);
         let x = ripples([1, 2, 1, 300], &device);
@@ -224,7 +231,7 @@ fn an_answer_that_is_no_number_makes_no_mask() {
 fn an_evaluation_is_made_of_its_figures() {
     let device = Device::flex();
     let njet = LayerSettings { sigma: 0.6, ..LayerSettings::default() };
-    let mut config = run_of(UNetConfig { njet, depth: 1, width: 3, ..UNetConfig::new(1, 4) });
+    let mut config = run_of(shallow(UNetConfig { njet, channels: 1, ..forms()[2].clone() }));
     config.loss = Loss { dice: 0.0, ..Loss::default() };
     let model = drawn(&config.model, &device).valid();
     let scene = |height: usize, width: usize, ignored: usize| {
@@ -300,8 +307,8 @@ fn what_cannot_be_cut_is_refused_with_the_reason() {
     let error = refusal(safe);
     assert!(matches!(error, TileError::RealStrides { size, .. } if size == vast));
     assert!(error.to_string().contains("about the centre of what is seen"), "{error}");
-    // Four arrays of six channels of f32, the largest that there are.
-    assert!(error.to_string().contains("50000×50000 pixels would take about 240 GB"), "{error}");
+    // Four arrays of four channels of f32, the largest that there are: the logits.
+    assert!(error.to_string().contains("50000×50000 pixels would take about 160 GB"), "{error}");
     let circular = LayerSettings { padding_mode: PaddingMode::Circular, ..LayerSettings::default() };
     assert!(matches!(refusal(UNetConfig { njet: circular, ..pooled.clone() }), TileError::Circular { .. }));
     let far = LayerSettings { sigma: 300.0, ..LayerSettings::default() };
@@ -315,8 +322,11 @@ fn settings_that_make_no_network_are_refused() {
     let sharing = LayerSettings { sharing: SigmaSharing::Input, ..LayerSettings::default() };
     for (config, words) in [
         (UNetConfig { subsampling: Subsampling::None, ..new() }, "not none"),
-        (UNetConfig { depth: 0, ..new() }, "the depth of a U-Net is 0: it must be from 1 to 8"),
-        (UNetConfig { width: 1000, ..new() }, "the width of a U-Net is 1000"),
+        (UNetConfig { widths: vec![9], ..new() }, "the number of steps of a U-Net is 0: it must be from 1 to 8"),
+        (UNetConfig { widths: vec![], ..new() }, "the number of steps of a U-Net is 0"),
+        (UNetConfig { widths: vec![1, 9999, 1, 1], ..new() }, "a number of channels of a U-Net is 9999"),
+        (UNetConfig { convolutions: vec![1, 0, 1, 1], ..new() }, "a number of convolutions of a U-Net is 0"),
+        (UNetConfig { convolutions: vec![1, 1], ..new() }, "4 numbers of channels and 2 numbers of convolutions"),
         (UNetConfig { classes: 1, ..new() }, "two classes"),
         (UNetConfig { subsampling: Subsampling::Safe, layer: LayerKind::Conv, ..new() }, "plain convolutions has none"),
         (UNetConfig { subsampling: Subsampling::Safe, njet: sharing, ..new() }, "not by input"),

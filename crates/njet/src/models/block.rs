@@ -64,6 +64,15 @@ impl Convolution {
         }
     }
 
+    /// Coefficients or weights, where an output sees more than one channel.
+    pub(super) fn mixing(&self) -> Option<ParamId> {
+        let channels_in = match self {
+            Self::Njet(layer) => layer.alpha.dims()[1],
+            Self::Conv(layer) => layer.weight.dims()[1],
+        };
+        (channels_in > 1).then(|| self.weight())
+    }
+
     /// Coefficients α or weights.
     fn weight(&self) -> ParamId {
         match self {
@@ -93,11 +102,15 @@ pub struct Block {
     pub pool: Option<Pool>,
     pub(super) dropout: Option<Dropout>,
     pub(super) stochastic_depth: Option<StochasticDepth>,
+    /// Whether the input is added at the end: it then has the size and the channels of the output.
+    #[module(skip)]
+    pub residual: bool,
 }
 
 impl Block {
     /// `[batch, channels_in, height, width]` to `[batch, channels_out, height_out, width_out]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let around = self.residual.then(|| x.clone());
         let mut x = self.activation.after_norm(&self.norm, self.convolution.forward(x));
         if let Some(gate) = &self.gate {
             x = gate.forward(x);
@@ -111,7 +124,10 @@ impl Block {
         if let Some(depth) = &self.stochastic_depth {
             x = depth.forward(x);
         }
-        x
+        match around {
+            Some(around) => around + x,
+            None => x,
+        }
     }
 
     /// What weight decay pulls on: coefficients and weights, not scales, normalisation and biases.

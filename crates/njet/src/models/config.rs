@@ -121,6 +121,17 @@ pub enum ModelError {
         /// and the most that it may be.
         most: usize,
     },
+    /// Lists of different lengths.
+    #[error(
+        "a U-Net of {widths} numbers of channels and {convolutions} numbers of convolutions: give one of each for each \
+         resolution, from the full one to the bottom"
+    )]
+    Resolutions {
+        /// Numbers of channels.
+        widths: usize,
+        /// Numbers of convolutions.
+        convolutions: usize,
+    },
     /// Scales of single channels where the way up shares those of the way down.
     #[error(
         "with safe subsampling the way up has the scales of the way down, whose channels are others: share sigma in the \
@@ -310,6 +321,7 @@ impl Builder<'_> {
             pool: realised.pool,
             dropout: spec.dropout.map(|probability| DropoutConfig::new(probability).init()),
             stochastic_depth: spec.stochastic_depth.map(StochasticDepth::new),
+            residual: false,
         });
         (self.width, self.before) = (channels, spec.activation);
         Ok(())

@@ -49,6 +49,6 @@ pub use pool::Pool;
 pub use rescale::{Fixed, FixedPart, RescaleError, Rescaled};
 pub use spec::{BlockSpec, Filters, Head, NetworkSpec, Realised, ShortcutSpec, UnitSpec};
 pub use stochastic_depth::StochasticDepth;
-pub(crate) use unet::{CONVOLUTIONS, Up, UpKind};
 pub use unet::{UNet, UNetConfig};
+pub(crate) use unet::{Up, UpKind};
 pub use unit::Unit;

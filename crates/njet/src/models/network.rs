@@ -3,7 +3,7 @@
 use super::block::Block;
 use super::classifier::Classifier;
 use super::describe::Description;
-use super::unet::UNet;
+use super::unet::{UNet, Up};
 use crate::layer::NJetConv2d;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
@@ -16,6 +16,10 @@ pub trait Network: Module + Clone + Debug + Send {
 
     /// What weight decay pulls on: the coefficients and weights of all layers, not scales, normalisation and biases.
     fn weights(&self) -> Vec<ParamId>;
+
+    /// Those of them that mix the channels of one hidden layer to those of another: neither the first layer's nor the
+    /// last's, nor those of depthwise layers.
+    fn mixing(&self) -> Vec<ParamId>;
 
     /// Trained values: coefficients, weights, scales, gains and offsets of the normalisation, biases.
     fn num_parameters(&self) -> usize;
@@ -31,6 +35,12 @@ impl Network for Classifier {
 
     fn weights(&self) -> Vec<ParamId> {
         self.weights().collect()
+    }
+
+    fn mixing(&self) -> Vec<ParamId> {
+        let hidden = self.blocks.get(1..).unwrap_or_default();
+        let last = usize::from(self.linear.is_none());
+        hidden[..hidden.len().saturating_sub(last)].iter().filter_map(|block| block.convolution.mixing()).collect()
     }
 
     fn num_parameters(&self) -> usize {
@@ -49,6 +59,11 @@ impl Network for UNet {
 
     fn weights(&self) -> Vec<ParamId> {
         self.weights().collect()
+    }
+
+    fn mixing(&self) -> Vec<ParamId> {
+        let blocks = self.blocks[1..].iter().filter_map(|block| block.convolution.mixing());
+        blocks.chain(self.ups.iter().map(Up::weight)).collect()
     }
 
     fn num_parameters(&self) -> usize {

@@ -20,6 +20,9 @@ const MOST_BYTES: usize = 4_000_000_000;
 /// Arrays as large as the largest that are there at once, about, each of f32.
 const ARRAYS: usize = 4;
 
+/// Side of an image beside which a pixel is nothing at every resolution.
+const LARGE: usize = 1 << 10;
+
 /// An image that cannot be segmented, in the memory that there is or at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -93,7 +96,8 @@ pub struct Segmenter<'a> {
 impl<'a> Segmenter<'a> {
     /// For a model in evaluation mode and the settings of its run. Tiles take half a gigabyte, about.
     pub fn new(config: &SegmentationConfig, model: &'a UNet, device: &Device) -> Self {
-        let bytes_per_pixel = ARRAYS * size_of::<f32>() * config.model.largest_activation(1, 1);
+        let elements_per_pixel = config.model.largest_activation(LARGE, LARGE).div_ceil(LARGE * LARGE);
+        let bytes_per_pixel = ARRAYS * size_of::<f32>() * elements_per_pixel;
         Self {
             model,
             channels: config.model.channels,

@@ -198,7 +198,8 @@ mod tests {
 
     fn config(set: &SegmentationSet) -> SegmentationConfig {
         let mut config = SegmentationConfig::new(set).unwrap();
-        (config.batch_size, config.model.width, config.model.depth) = (4, 2, 1);
+        config.batch_size = 4;
+        (config.model.widths, config.model.convolutions) = (vec![2, 4], vec![1, 1]);
         config
     }
 
@@ -245,7 +246,7 @@ mod tests {
     fn ignored_pixels_count_in_no_accuracy() {
         let (set, device) = (set(), Device::flex());
         let mut config = config(&set);
-        (config.epochs, config.model.layer) = (3, crate::models::LayerKind::Conv);
+        (config.epochs, config.model.layer) = (10, crate::models::LayerKind::Conv);
         config.loss = Loss { dice: 0.0, ..Loss::default() };
         let directory = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(&directory.path().join("run"), &config).unwrap();

@@ -152,6 +152,18 @@ pub enum OptimizerKind {
     Adamw,
     /// Stochastic gradient descent with momentum.
     Sgd,
+    /// Muon (Jordan and others 2024) for what mixes channels, but for the first and the last layer; AdamW for the rest.
+    Muon,
+}
+
+impl OptimizerKind {
+    /// The momentum that is usual with it.
+    pub const fn usual_momentum(self) -> f64 {
+        match self {
+            Self::Muon => 0.95,
+            Self::Adamw | Self::Sgd => 0.9,
+        }
+    }
 }
 
 /// Optimiser.
@@ -166,7 +178,7 @@ pub struct OptimizerConfig {
     pub sigma_lr: f64,
     /// Pull of the weights towards zero. Never on σ, on the normalisation or on biases.
     pub weight_decay: f64,
-    /// Momentum of `sgd`.
+    /// Momentum of `sgd` and `muon`.
     pub momentum: f64,
     /// Weight of a prior on log₂ σ: this times its squared distance from the centre, in octaves, is added to the loss.
     #[serde(default)]

@@ -26,6 +26,7 @@ mod config;
 mod error;
 mod evaluate;
 mod learn;
+mod muon;
 mod objective;
 mod optimizer;
 mod origin;

@@ -1,6 +1,7 @@
 //! The optimiser and the schedule, with σ in a group of its own.
 
 use super::config::{OptimizerConfig, OptimizerKind, ScheduleKind};
+use super::muon::LayerMuon;
 use super::objective::Course;
 use crate::models::Network;
 use burn::module::ParamGroup;
@@ -24,12 +25,17 @@ fn weights(model: &impl Network) -> ParamGroup {
 /// alone. The learning rates are no part of it; each step is given its own.
 pub fn optimizer(settings: &OptimizerConfig, model: &impl Network) -> ModuleOptimizer {
     match settings.kind {
-        OptimizerKind::Adamw => {
+        OptimizerKind::Adamw | OptimizerKind::Muon => {
             let adamw = |decay: f64| {
                 // Burn's ε of 1e-5 is of the size of late gradients; 1e-8 is the published one.
                 AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay as f32)
             };
-            adamw(0.0).init().with_group(weights(model), adamw(settings.weight_decay).build(), None)
+            let all = adamw(0.0).init().with_group(weights(model), adamw(settings.weight_decay).build(), None);
+            if settings.kind == OptimizerKind::Adamw {
+                return all;
+            }
+            let muon = LayerMuon::new(settings.momentum, settings.weight_decay);
+            all.with_group(ParamGroup::from_ids(model.mixing()), muon, None)
         }
         OptimizerKind::Sgd => {
             let momentum = MomentumConfig { momentum: settings.momentum, dampening: 0.0, nesterov: false };
@@ -104,6 +110,8 @@ mod tests {
         let (weights, sigmas) = (weights(&model), sigmas(&model));
         let mut groups = Groups { weights, sigmas, name: Vec::new(), seen: [0; 3] };
         model.visit(&mut groups);
+        // The pointwise blocks but for the first block of all: 16 of them depthwise.
+        assert_eq!(model.mixing().len(), 49 - 1 - 16);
         // 49 blocks, 17 of them N-jet, 16 gates of two convolutions with biases, the linear layer.
         assert_eq!(groups.seen, [49 + 32 + 1, 17, 4 * 49 + 32 + 1]);
     }

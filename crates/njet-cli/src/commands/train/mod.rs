@@ -98,21 +98,21 @@ pub struct Train {
     /// Images in a step (default: 64, to segment 8)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch_size: Option<usize>,
-    /// Optimiser: adamw or sgd
-    #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd"], default_value = "adamw")]
-    optimizer: String,
-    /// Learning rate at the start (adamw: 0.01, to segment 0.02; sgd: 0.05)
+    /// Optimiser: adamw, sgd or muon (default: adamw, to segment muon)
+    #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd", "muon"])]
+    optimizer: Option<String>,
+    /// Learning rate at the start (sgd: 0.05; others: 0.01, to segment 0.02)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Learning rate of log2 sigma at the start
     #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.01)]
     sigma_lr: f64,
-    /// Weight decay, never on sigma (adamw: 0.01, to segment 0.1; sgd: 0.0005)
+    /// Weight decay, never on sigma (sgd: 0.0005; others: 0.01, to segment 0.1)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
-    /// Momentum of sgd
-    #[arg(long, value_name = "F", allow_negative_numbers = true, default_value_t = 0.9)]
-    momentum: f64,
+    /// Momentum of sgd (default: 0.9) and muon (0.95)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    momentum: Option<f64>,
     /// Learning rate over time: cosine or step
     #[arg(long, value_name = "NAME", value_parser = ["cosine", "step"], default_value = "cosine")]
     schedule: String,
@@ -151,7 +151,7 @@ pub struct Train {
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
-        "shift", "flip", "seed", "limit", "validation", "out", "depth", "width", "crop", "loss", "class_weights",
+        "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "crop", "loss", "class_weights",
         "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,
@@ -322,15 +322,21 @@ impl Train {
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
-    /// How the loss is made small. `usual`: the rates of AdamW for the task.
+    /// How the loss is made small. `usual`: what is usual for the task; the rates are those of AdamW, and so of Muon.
     fn optimization(&self, usual: &OptimizerConfig) -> (OptimizerConfig, ScheduleConfig) {
-        let sgd = self.optimizer == "sgd";
+        let kind = match self.optimizer.as_deref() {
+            Some("sgd") => OptimizerKind::Sgd,
+            Some("muon") => OptimizerKind::Muon,
+            Some(_) => OptimizerKind::Adamw,
+            None => usual.kind,
+        };
+        let sgd = kind == OptimizerKind::Sgd;
         let optimizer = OptimizerConfig {
-            kind: if sgd { OptimizerKind::Sgd } else { OptimizerKind::Adamw },
+            kind,
             lr: self.lr.unwrap_or(if sgd { 0.05 } else { usual.lr }),
             sigma_lr: self.sigma_lr,
             weight_decay: self.weight_decay.unwrap_or(if sgd { 5e-4 } else { usual.weight_decay }),
-            momentum: self.momentum,
+            momentum: self.momentum.unwrap_or(kind.usual_momentum()),
             sigma_prior: self.sigma_prior,
             sigma_prior_at: self.sigma_prior_at,
         };

@@ -8,7 +8,7 @@ use crate::table::grouped;
 use anyhow::{Result, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
-use njet::models::{LayerSettings, ModelError, Subsampling};
+use njet::models::{LayerSettings, ModelError, Subsampling, UNetConfig};
 use njet::segmentation::data::{JointAugment, SegmentationSet};
 use njet::segmentation::loss::{Loss, balanced_weights};
 use njet::segmentation::{SegmentationConfig, SegmentationSummary, SegmentationTrainer, UNET};
@@ -19,12 +19,12 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "For --task segment")]
 pub struct SegmentFlags {
-    /// Steps down and up of the U-Net (default: 2)
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    depth: Option<usize>,
-    /// Channels of the U-Net at the full resolution (default: 16)
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    width: Option<usize>,
+    /// Channels of the U-Net at each resolution, from the full one to the bottom (default: 16,48,96,128)
+    #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
+    widths: Vec<usize>,
+    /// Convolutions at each on the way down (default: 1,3,4,3, the last again for what is below)
+    #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
+    convolutions: Vec<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     crop: Option<usize>,
@@ -52,8 +52,8 @@ impl SegmentFlags {
     /// The first that was given.
     pub fn given(&self) -> Option<&'static str> {
         let flags = [
-            (self.depth.is_some(), "--depth"),
-            (self.width.is_some(), "--width"),
+            (!self.widths.is_empty(), "--widths"),
+            (!self.convolutions.is_empty(), "--convolutions"),
             (self.crop.is_some(), "--crop"),
             (self.loss.is_some(), "--loss"),
             (self.class_weights.is_some(), "--class-weights"),
@@ -175,8 +175,13 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     let model = &mut config.model;
     model.layer = train.layer;
     model.subsampling = train.subsampling.unwrap_or(Subsampling::Strides);
-    model.depth = flags.depth.unwrap_or(model.depth);
-    model.width = flags.width.unwrap_or(model.width);
+    if !flags.widths.is_empty() {
+        model.widths.clone_from(&flags.widths);
+    }
+    model.convolutions = match flags.convolutions.as_slice() {
+        [] => UNetConfig::usual_convolutions(model.widths.len()),
+        given => given.to_vec(),
+    };
     model.safe_ratio = train.safe_ratio;
     model.njet = LayerSettings {
         order: train.order,

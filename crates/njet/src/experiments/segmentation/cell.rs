@@ -45,9 +45,10 @@ impl SceneCell {
         let SegmentationConfig { epochs, seed, .. } = config;
         let [height, width] = config.data.crop;
         let limit = config.data.limit.map_or("all".to_owned(), |limit| limit.to_string());
-        let (depth, channels) = (config.model.depth, config.model.width);
+        let list = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+        let (channels, convolutions) = (list(&config.model.widths), list(&config.model.convolutions));
         let name = format!(
-            "segmentation-{limit}-{height}x{width}-{epochs}ep-depth{depth}-width{channels}-{setting}-seed{seed}"
+            "segmentation-{limit}-{height}x{width}-{epochs}ep-channels{channels}-convolutions{convolutions}-{setting}-seed{seed}"
         );
         Self { name, config }
     }

@@ -199,6 +199,9 @@ impl Lowering<'_> {
             value = self.graph.push(format!("{name}.pool"), operation, &[value]);
             size = size.map(|size| size.map(|pixels| pool.output(pixels)));
         }
+        if block.residual {
+            value = self.graph.push(format!("{name}.sum"), Operation::Add, &[x.value, value]);
+        }
         Ok(Planes { value, size })
     }
 

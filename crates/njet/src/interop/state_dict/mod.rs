@@ -41,7 +41,7 @@ mod tests {
             (Baking { form: Form::Separable, ..Baking::default() }, Baking { fold_norm: false, ..Baking::default() });
         use Architecture::{AllConvolutional, EfficientNetB0, ResNet18, ResNet20, Small};
         use Subsampling::{None, Safe, Strides};
-        let small = UNetConfig { width: 3, ..UNetConfig::new(2, 4) };
+        let small = UNetConfig { widths: vec![3, 6, 6], convolutions: vec![2, 2, 1], ..UNetConfig::new(2, 4) };
         let reflecting = LayerSettings { padding_mode: PaddingMode::Reflect, ..LayerSettings::default() };
         let graphs = [
             classifier(Small, Strides, PaddingMode::Circular, &kept),

@@ -1,7 +1,7 @@
 //! From the settings of a U-Net to the network.
 
+use super::UNet;
 use super::up::{Coefficients, Up, UpKind};
-use super::{CONVOLUTIONS, UNet};
 use crate::layer::{Initializer, LayerWarning, NJetConv2dConfig, SigmaSharing, Stride};
 use crate::models::activation::Activation;
 use crate::models::architecture::{LayerKind, Subsampling};
@@ -24,10 +24,10 @@ pub struct UNetConfig {
     pub layer: LayerKind,
     /// How images become smaller and larger: [`Subsampling::Strides`] is pooling and transposed layers of stride 2.
     pub subsampling: Subsampling,
-    /// Steps down and up, from 1.
-    pub depth: usize,
-    /// Channels at the full resolution; twice as many after each step down.
-    pub width: usize,
+    /// Channels at each resolution, from the full one to the bottom: one number more than there are steps.
+    pub widths: Vec<usize>,
+    /// Convolutions at each resolution on the way down. On the way up there is one at each.
+    pub convolutions: Vec<usize>,
     /// Channels of the input.
     pub channels: usize,
     /// Classes.
@@ -38,18 +38,36 @@ pub struct UNetConfig {
     pub njet: LayerSettings,
 }
 
-/// Steps and channels beyond these are mistakes: the bottom would have 2¹⁶ channels or more.
-const MOST_DEPTH: usize = 8;
-const MOST_WIDTH: usize = 256;
+/// More steps, channels or convolutions are mistakes.
+const MOST_STEPS: usize = 8;
+const MOST_CHANNELS: usize = 4096;
+const MOST_CONVOLUTIONS: usize = 64;
+
+/// Usual channels: few at the full resolution, where each costs most.
+const WIDTHS: [usize; 4] = [16, 48, 96, 128];
+
+/// Usual convolutions at the resolutions on the way down.
+const DOWN: [usize; 4] = [1, 3, 4, 3];
+
+/// Where a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It sees the image.
+    First,
+    /// The first after a step down.
+    Below,
+    /// It has another before it at its resolution.
+    Within,
+}
 
 impl UNetConfig {
-    /// N-jet layers of order 2 and σ = 1 learned, 16 channels, pooled twice.
+    /// N-jet layers of order 2 and σ = 1 learned; 16, 48, 96 and 128 channels at four resolutions.
     pub fn new(channels: usize, classes: usize) -> Self {
         Self {
             layer: LayerKind::Njet,
             subsampling: Subsampling::Strides,
-            depth: 2,
-            width: 16,
+            widths: WIDTHS.to_vec(),
+            convolutions: DOWN.to_vec(),
             channels,
             classes,
             safe_ratio: 1.0,
@@ -57,14 +75,14 @@ impl UNetConfig {
         }
     }
 
-    /// Channels at a resolution, 0 the full one.
-    pub(crate) fn channels_at(&self, level: usize) -> usize {
-        self.width << level
+    /// The usual convolutions on the way down for so many resolutions: the bottom's again where there are more.
+    pub fn usual_convolutions(resolutions: usize) -> Vec<usize> {
+        (0..resolutions).map(|level| DOWN[level.min(DOWN.len() - 1)]).collect()
     }
 
     /// The ways that images become smaller which a U-Net cannot have, and other settings that make no network.
     fn check(&self) -> Result<(), ModelError> {
-        let Self { channels, classes, depth, width, .. } = *self;
+        let Self { channels, classes, ref widths, ref convolutions, .. } = *self;
         if channels == 0 || classes < 2 {
             return Err(ModelError::Empty { channels, classes });
         }
@@ -72,8 +90,12 @@ impl UNetConfig {
             true => Ok(()),
             false => Err(ModelError::UNet { what, value, least: 1, most }),
         };
-        between("the depth", depth, MOST_DEPTH)?;
-        between("the width", width, MOST_WIDTH)?;
+        between("the number of steps", widths.len().saturating_sub(1), MOST_STEPS)?;
+        if convolutions.len() != widths.len() {
+            return Err(ModelError::Resolutions { widths: widths.len(), convolutions: convolutions.len() });
+        }
+        widths.iter().try_for_each(|&width| between("a number of channels", width, MOST_CHANNELS))?;
+        convolutions.iter().try_for_each(|&count| between("a number of convolutions", count, MOST_CONVOLUTIONS))?;
         match (self.subsampling, self.layer, self.njet.sharing) {
             (Subsampling::None, ..) => Err(ModelError::NoSubsampling),
             (Subsampling::Safe, LayerKind::Conv, _) => Err(ModelError::SafePlain),
@@ -91,58 +113,56 @@ impl UNetConfig {
     pub fn init(&self, device: &Device) -> Result<UNet, ModelError> {
         self.check()?;
         let mut blocks = Vec::new();
-        for level in 0..=self.depth {
-            let inputs = if level == 0 { self.channels } else { self.channels_at(level - 1) };
-            let name = format!("down{level}");
-            blocks.extend(self.pair(&name, [inputs, self.channels_at(level)], level, device)?);
+        let mut inputs = self.channels;
+        for (level, (&channels, &count)) in self.widths.iter().zip(&self.convolutions).enumerate() {
+            for number in 1..=count {
+                let place = match (level, number) {
+                    (0, 1) => Place::First,
+                    (1.., 1) => Place::Below,
+                    _ => Place::Within,
+                };
+                blocks.push(self.block(format!("down{level}.conv{number}"), [inputs, channels], place, device)?);
+                inputs = channels;
+            }
         }
         let mut ups = Vec::new();
-        for level in (0..self.depth).rev() {
-            let (name, channels) = (format!("up{level}"), self.channels_at(level));
-            let kind = self.step(&name, level, device)?;
-            ups.push(Up { name: format!("{name}.step"), kind });
-            // The skip connection and what comes from below.
-            blocks.extend(self.pair(&name, [2 * channels, channels], 0, device)?);
+        for (level, &channels) in self.widths.iter().enumerate().rev().skip(1) {
+            ups.push(Up { name: format!("up{level}.step"), kind: self.step(level, device)? });
+            blocks.push(self.block(format!("up{level}.conv"), [channels; 2], Place::Within, device)?);
         }
-        let head = Conv2dConfig::new([self.width, self.classes], [1, 1]).init(device);
-        Ok(UNet { blocks, ups, head, subsampling: self.subsampling })
+        let head = Conv2dConfig::new([self.widths[0], self.classes], [1, 1]).init(device);
+        Ok(UNet { blocks, ups, head, convolutions: self.convolutions.clone(), subsampling: self.subsampling })
     }
 
-    /// The convolutions of a resolution. `level`: how many steps down it is, on the way down; 0 on the way up.
-    fn pair(
+    fn block(
         &self,
-        name: &str,
+        name: String,
         [inputs, outputs]: [usize; 2],
-        level: usize,
+        place: Place,
         device: &Device,
-    ) -> Result<Vec<Block>, ModelError> {
-        let block = |number: usize| {
-            let inputs = if number == 0 { inputs } else { outputs };
-            let name = format!("{name}.conv{}", number + 1);
-            let first_of_all = name == "down0.conv1";
-            let smaller = number == 0 && level > 0;
-            let convolution = match self.layer {
-                LayerKind::Conv => Convolution::Conv(plain([inputs, outputs], SIDE).init(device)),
-                LayerKind::Njet => {
-                    let config =
-                        if smaller { self.smaller([inputs, outputs]) } else { self.njet.config([inputs, outputs]) };
-                    let config = config.with_initializer(Initializer::Preserving { after_relu: !first_of_all });
-                    let layer = config.try_init(device);
-                    Convolution::Njet(layer.map_err(|source| ModelError::Layer { name: name.clone(), source })?)
-                }
-            };
-            Ok(Block {
-                name,
-                convolution,
-                norm: BatchNormConfig::new(outputs).init(device),
-                activation: Activation::Relu,
-                gate: None,
-                pool: None,
-                dropout: None,
-                stochastic_depth: None,
-            })
+    ) -> Result<Block, ModelError> {
+        let smaller = place == Place::Below && self.subsampling == Subsampling::Safe;
+        let convolution = match self.layer {
+            LayerKind::Conv => Convolution::Conv(plain([inputs, outputs], SIDE).init(device)),
+            LayerKind::Njet => {
+                let config =
+                    if smaller { self.smaller([inputs, outputs]) } else { self.njet.config([inputs, outputs]) };
+                let config = config.with_initializer(Initializer::Preserving { after_relu: place != Place::First });
+                let layer = config.try_init(device);
+                Convolution::Njet(layer.map_err(|source| ModelError::Layer { name: name.clone(), source })?)
+            }
         };
-        (0..CONVOLUTIONS).map(block).collect()
+        Ok(Block {
+            name,
+            convolution,
+            norm: BatchNormConfig::new(outputs).init(device),
+            activation: Activation::Relu,
+            gate: None,
+            pool: None,
+            dropout: None,
+            stochastic_depth: None,
+            residual: inputs == outputs && !smaller && place != Place::First,
+        })
     }
 
     /// The first layer after a step down. A safe stride starts at 2, as that of the pooling.
@@ -157,8 +177,8 @@ impl UNetConfig {
     }
 
     /// The step up to a resolution.
-    fn step(&self, name: &str, level: usize, device: &Device) -> Result<UpKind, ModelError> {
-        let channels = [self.channels_at(level + 1), self.channels_at(level)];
+    fn step(&self, level: usize, device: &Device) -> Result<UpKind, ModelError> {
+        let channels = [self.widths[level + 1], self.widths[level]];
         if self.layer == LayerKind::Conv {
             return Ok(UpKind::Conv(plain([channels[0], 4 * channels[1]], 1).init(device)));
         }
@@ -172,7 +192,7 @@ impl UNetConfig {
             config.with_stride([2, 2])
         };
         let layer = config.try_init(device);
-        let layer = layer.map_err(|source| ModelError::Layer { name: format!("{name}.step"), source })?;
+        let layer = layer.map_err(|source| ModelError::Layer { name: format!("up{level}.step"), source })?;
         Ok(if safe { UpKind::Safe(Coefficients { alpha: layer.convolution.alpha }) } else { UpKind::Njet(layer) })
     }
 
@@ -190,9 +210,15 @@ impl UNetConfig {
         warnings
     }
 
-    /// Elements of the largest array that goes from one operation to the next, for one image of `height` × `width`: the
-    /// skip connection beside what comes from below, at the full resolution.
+    /// Elements of the largest array that goes from one operation to the next, for one image of `height` × `width` whose
+    /// sides become half as long with each step.
     pub fn largest_activation(&self, height: usize, width: usize) -> usize {
-        (2 * self.width).max(self.classes).saturating_mul(height).saturating_mul(width)
+        let pixels = |level: usize| [height, width].map(|side| side.div_ceil(1 << level.min(63)));
+        let planes = self.widths.iter().enumerate().map(|(level, &channels)| (channels, pixels(level)));
+        let elements = planes.chain([(self.classes, [height, width])]);
+        elements
+            .map(|(channels, [rows, columns])| channels.saturating_mul(rows).saturating_mul(columns))
+            .max()
+            .unwrap_or(0)
     }
 }

@@ -1,11 +1,12 @@
 //! A U-Net layer by layer.
 
 use super::up::UpKind;
-use super::{CONVOLUTIONS, Step, UNet};
+use super::{Step, UNet};
 use crate::models::architecture::Subsampling;
 use crate::models::block::Convolution;
 use crate::models::describe::{Description, Features, LayerDescription, chain, njet_multiply_adds};
 use crate::models::pool::Pool;
+use std::slice;
 
 impl UNet {
     /// Describes the network for images of `height` × `width`.
@@ -13,9 +14,8 @@ impl UNet {
         let multiple = self.total_stride().unwrap_or(1);
         let mut features = Features::of_image([height, width].map(|side| side.next_multiple_of(multiple)));
         let mut layers = Vec::new();
-        let (down, up) = self.ways();
         let mut skips = Vec::new();
-        for (level, blocks) in down.chunks(CONVOLUTIONS).enumerate() {
+        for (level, blocks) in self.down().enumerate() {
             if level > 0 {
                 skips.push(features);
                 if self.subsampling == Subsampling::Strides {
@@ -24,9 +24,9 @@ impl UNet {
             }
             features = chain(blocks, features, &mut layers);
         }
-        for ((blocks, step), skip) in up.chunks(CONVOLUTIONS).zip(self.steps()).zip(skips.into_iter().rev()) {
+        for (step, skip) in self.steps().zip(skips.into_iter().rev()) {
             features = describe(&step, features, skip, &mut layers);
-            features = chain(blocks, features, &mut layers);
+            features = chain(slice::from_ref(step.block), features, &mut layers);
         }
         let [classes, inputs, ..] = self.head.weight.dims();
         layers.push(LayerDescription {

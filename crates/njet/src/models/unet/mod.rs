@@ -2,12 +2,17 @@
 //! 1505.04597), with layers whose size is learned.
 //!
 //! ```text
-//! image ─ down0 ────────────────────────────────► up0 ─ head ─ logits
+//! image ─ down0 ───────────────────────────────► + ─ up0 ─ head ─ logits
 //!           │ smaller                     larger ▲
-//!           └ down1 ───────────────► up1 ────────┘
-//!               │ smaller       larger ▲
-//!               └ down2 (the bottom) ──┘
+//!           └ down1 ────────────► + ─ up1 ───────┘
+//!               │ smaller  larger ▲
+//!               └ down2 (bottom) ─┘
 //! ```
+//!
+//! Two things differ from the published network, and both are sums in place of more channels: what comes from below is
+//! added to the skip connection, and each block that keeps its channels adds its input to its output (He, Zhang, Ren,
+//! Sun, "Deep residual learning for image recognition", 2015). So there is a way from the loss to every resolution that
+//! no layer is in, and half the cost of the layers on the way up; what that is worth is in `docs/results.md`.
 //!
 //! How the images become smaller and larger again is [`Subsampling`]: by the mean of 2×2 pixels and a transposed layer of
 //! stride 2, or safely, where each way down has a stride that follows its σ and the way up the same σ and so the same
@@ -31,19 +36,19 @@ use burn::module::{Module, ParamId};
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 
-/// Convolutions at each resolution, down and up.
-pub(crate) const CONVOLUTIONS: usize = 2;
-
 /// An encoder and a decoder with skip connections: logits for every pixel.
 #[derive(Module, Debug)]
 pub struct UNet {
-    /// The convolutions on the way down, from the full resolution to the lowest, then those on the way up: two for each
+    /// The convolutions on the way down, from the full resolution to the lowest, then those on the way up, one for each
     /// resolution.
     pub blocks: Vec<Block>,
     /// The steps from one resolution to the next on the way up, from the bottom.
     pub ups: Vec<Up>,
     /// 1×1, from the last features to the logits.
     pub head: Conv2d,
+    /// How many of the blocks are at each resolution on the way down.
+    #[module(skip)]
+    pub(super) convolutions: Vec<usize>,
     /// How images become smaller.
     #[module(skip)]
     pub(super) subsampling: Subsampling,
@@ -61,21 +66,20 @@ impl UNet {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let mut x = self.padded(x);
-        let (down, up) = self.ways();
         let mut skips = Vec::new();
-        for (level, blocks) in down.chunks(CONVOLUTIONS).enumerate() {
+        for (level, blocks) in self.down().enumerate() {
             if level > 0 {
                 skips.push(x.clone());
                 if self.subsampling == Subsampling::Strides {
                     x = Pool::Average2.forward(x);
                 }
             }
-            x = run(blocks, x);
+            x = blocks.iter().fold(x, |x, block| block.forward(x));
         }
-        for ((blocks, step), skip) in up.chunks(CONVOLUTIONS).zip(self.steps()).zip(skips.into_iter().rev()) {
+        for (step, skip) in self.steps().zip(skips.into_iter().rev()) {
             let [_, _, rows, columns] = skip.dims();
             let larger = step.up.forward(x, step.down, [rows, columns]);
-            x = run(blocks, Tensor::cat(vec![skip, larger], 1));
+            x = step.block.forward(skip + larger);
         }
         convolve(&self.head, x).slice_dim(2, 0..height).slice_dim(3, 0..width)
     }
@@ -100,15 +104,24 @@ impl UNet {
         (self.subsampling == Subsampling::Strides).then(|| 1 << self.ups.len())
     }
 
-    /// The blocks on the way down and on the way up.
-    pub(crate) fn ways(&self) -> (&[Block], &[Block]) {
-        self.blocks.split_at(CONVOLUTIONS * (self.ups.len() + 1))
+    /// The blocks of each resolution on the way down.
+    pub(crate) fn down(&self) -> impl DoubleEndedIterator<Item = &[Block]> {
+        self.convolutions
+            .iter()
+            .scan(0, |from, &count| {
+                let blocks = &self.blocks[*from..][..count];
+                *from += count;
+                Some(blocks)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 
-    /// The steps up, from the bottom, with the block whose step down they undo.
+    /// The steps up, from the bottom.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'_>> {
-        let depth = self.ups.len();
-        self.ups.iter().enumerate().map(move |(i, up)| Step { up, down: &self.blocks[CONVOLUTIONS * (depth - i)] })
+        let up = &self.blocks[self.blocks.len() - self.ups.len()..];
+        let down = self.down().rev().map(|blocks| &blocks[0]);
+        self.ups.iter().zip(up).zip(down).map(|((up, block), down)| Step { up, down, block })
     }
 
     /// The N-jet layers with their names. Of a transposed one, the convolution whose transpose it is.
@@ -132,12 +145,11 @@ impl UNet {
     }
 }
 
-/// A step up and the block that made the step down.
+/// A step up.
 pub(crate) struct Step<'a> {
     pub(crate) up: &'a Up,
+    /// The block that made the step down.
     pub(crate) down: &'a Block,
-}
-
-fn run(blocks: &[Block], x: Tensor<4>) -> Tensor<4> {
-    blocks.iter().fold(x, |x, block| block.forward(x))
+    /// The block that follows at the resolution to which it leads.
+    pub(crate) block: &'a Block,
 }

@@ -59,7 +59,7 @@ impl Up {
         }
     }
 
-    pub(super) fn weight(&self) -> ParamId {
+    pub(in crate::models) fn weight(&self) -> ParamId {
         match &self.kind {
             UpKind::Njet(layer) => layer.convolution.alpha.id,
             UpKind::Safe(coefficients) => coefficients.alpha.id,

@@ -53,13 +53,14 @@ impl Items {
     }
 }
 
-/// Composed scenes, made when they are first asked for, and kept.
+/// Composed scenes, made when they are first asked for, and kept. Their objects, which training does not ask for, are made
+/// again each time.
 #[derive(Clone)]
 pub struct ComposedScenes {
     composition: Composition,
     part: Part,
     items: Arc<Items>,
-    made: Arc<Vec<OnceLock<(Scene, Objects)>>>,
+    made: Arc<Vec<OnceLock<Scene>>>,
 }
 
 impl fmt::Debug for ComposedScenes {
@@ -100,7 +101,7 @@ impl ComposedScenes {
     ///
     /// If `i ≥ len()`.
     pub fn scene(&self, i: usize) -> &Scene {
-        &self.made(i).0
+        self.made[i].get_or_init(|| self.compose(i).0)
     }
 
     /// The items of scene `i`, the largest first: their classes, the factors by which they were made larger, and where
@@ -109,20 +110,19 @@ impl ComposedScenes {
     /// # Panics
     ///
     /// If `i ≥ len()`.
-    pub fn objects(&self, i: usize) -> &Objects {
-        &self.made(i).1
+    pub fn objects(&self, i: usize) -> Objects {
+        assert!(i < self.len(), "scene {i} of {}", self.len());
+        self.compose(i).1
     }
 
-    fn made(&self, i: usize) -> &(Scene, Objects) {
-        self.made[i].get_or_init(|| {
-            let part = match self.part {
-                Part::Train => 0,
-                Part::Val => 1 << 32,
-                Part::Test => 2 << 32,
-            };
-            let mut random = Random::for_stream(self.composition.seed, Stream::Scenes, part | i as u64);
-            compose(&self.composition, &self.items, &mut random)
-        })
+    fn compose(&self, i: usize) -> (Scene, Objects) {
+        let part = match self.part {
+            Part::Train => 0,
+            Part::Val => 1 << 32,
+            Part::Test => 2 << 32,
+        };
+        let mut random = Random::for_stream(self.composition.seed, Stream::Scenes, part | i as u64);
+        compose(&self.composition, &self.items, &mut random)
     }
 }
 

@@ -84,7 +84,7 @@ impl Scenes {
     /// As [`load`](Self::load).
     pub fn objects(&self, i: usize) -> Result<Objects, DataError> {
         match self {
-            Self::Composed(scenes) => Ok(scenes.objects(i).clone()),
+            Self::Composed(scenes) => Ok(scenes.objects(i)),
             Self::Memory(_) | Self::Files(_) => Ok(Objects::of_mask(&self.load(i)?, Some(0))),
         }
     }

@@ -5,7 +5,7 @@ use crate::interop::bake::transposed::Transposed;
 use crate::interop::bake::{BakeError, Baking};
 use crate::interop::graph::{Array, ConvolveTransposed, Graph, Operation, Value};
 use crate::layer::PaddingMode;
-use crate::models::{Block, CONVOLUTIONS, Convolution, Pool, UNet, Up, UpKind};
+use crate::models::{Block, Convolution, Pool, UNet, Up, UpKind};
 use burn::nn::conv::Conv2d;
 
 pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Graph, BakeError> {
@@ -16,9 +16,8 @@ pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Gr
     let image = Planes { value: Value::Image, size: baking.size };
     let whole = lowering.padded(model.total_stride().unwrap_or(1), image);
     let mut x = whole;
-    let (down, up) = model.ways();
     let mut skips = Vec::new();
-    for (level, blocks) in down.chunks(CONVOLUTIONS).enumerate() {
+    for (level, blocks) in model.down().enumerate() {
         if level > 0 {
             skips.push(x);
             if model.total_stride().is_some() {
@@ -27,11 +26,11 @@ pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Gr
         }
         x = lowering.chain(blocks, x)?;
     }
-    for ((blocks, step), skip) in up.chunks(CONVOLUTIONS).zip(model.steps()).zip(skips.into_iter().rev()) {
+    for (step, skip) in model.steps().zip(skips.into_iter().rev()) {
         let larger = lowering.step_up(step.up, step.down, x, skip)?;
         let name = format!("{}.skip", unit(&step.up.name));
-        let value = lowering.graph.push(name, Operation::Join { axis: 1 }, &[skip.value, larger]);
-        x = lowering.chain(blocks, Planes { value, ..skip })?;
+        let value = lowering.graph.push(name, Operation::Add, &[skip.value, larger]);
+        x = lowering.block(step.block, Planes { value, ..skip })?;
     }
     let value = lowering.graph.push("head", Operation::Convolve(convolve(&model.head)), &[x.value]);
     if whole.value != image.value {

@@ -1,31 +1,34 @@
 //! Muon for layers.
 
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdjustLrFn, Muon, MuonConfig, MuonState, Optimizer};
+use burn::optim::Optimizer;
+use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::tensor::{Device, Tensor};
+use njet_basis::{InputStatistics, TapSpec, Taps, basis_len, energies};
 
 /// Muon (Jordan and others 2024): each step is the orthogonal matrix nearest to the momentum, so that every direction in
-/// which the outputs of a layer can move moves as far. Burn's is for matrices; here a parameter is taken as one row for
-/// each entry of its first axis, which for coefficients `[channels_out, channels_in, B]` is all that makes one output.
+/// which the outputs of a layer can move moves as far. A parameter is taken as one row for each entry of its first axis,
+/// which for coefficients `[channels_out, channels_in, B]` is all that makes one output.
 ///
 /// Steps have the size of AdamW's (Liu and others, "Muon is scalable for LLM training", 2025), so its rates serve.
+///
+/// Of coefficients it is not α_b that is stepped but α_b · E_b^¼, where E_b is the part of its input that basis function b
+/// lets through ([`energies`]): between α itself, of which equal steps move the responses of low orders most, and
+/// α_b · E_b^½, of which they move those of all alike. Either end learns less from as many images.
 #[derive(Clone)]
-pub(super) struct LayerMuon(Muon);
+pub(super) struct LayerMuon {
+    momentum: Momentum,
+    weight_decay: f64,
+}
 
 impl LayerMuon {
     pub(super) fn new(momentum: f64, weight_decay: f64) -> Self {
         let momentum = MomentumConfig { momentum, dampening: 0.0, nesterov: true };
-        let config = MuonConfig::new()
-            .with_momentum(momentum)
-            .with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)))
-            .with_adjust_lr_fn(AdjustLrFn::MatchRmsAdamW);
-        Self(config.build())
+        Self { momentum: Momentum::new(&momentum), weight_decay }
     }
 }
 
 impl Optimizer for LayerMuon {
-    type State<const D: usize> = MuonState<2>;
+    type State<const D: usize> = MomentumState<2>;
 
     fn step<const D: usize>(
         &self,
@@ -35,42 +38,110 @@ impl Optimizer for LayerMuon {
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
         let shape = tensor.dims();
-        let rows = shape[0];
-        let matrix = |tensor: Tensor<D>| {
-            let columns = tensor.shape().num_elements() / rows.max(1);
-            tensor.reshape([rows, columns])
+        let count: usize = shape.iter().product();
+        let (rows, columns) = (shape[0], count / shape[0].max(1));
+        let grad = grad.reshape([rows, columns]);
+        // Coefficients are what has three axes.
+        let units = (D == 3).then(|| units(shape[D - 1])).flatten().map(|units| {
+            let units = units.repeat(columns / units.len());
+            Tensor::<1>::from_floats(units.as_slice(), &grad.device()).unsqueeze::<2>()
+        });
+        let in_units = |x: Tensor<2>| match &units {
+            Some(units) => x * units.clone(),
+            None => x,
         };
-        let (tensor, state) = self.0.step(lr, matrix(tensor), matrix(grad), state);
-        (tensor.reshape(shape), state)
+        let (update, state) = self.momentum.transform(in_units(grad), state);
+        let size = 0.2 * (rows.max(columns) as f64).sqrt();
+        let update = in_units(orthogonal(update)).mul_scalar(lr * size).reshape(shape);
+        (tensor.mul_scalar(1.0 - lr * self.weight_decay) - update, Some(state))
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
-        Muon::to_device(state, device)
+        state.to_device(device)
     }
+}
+
+/// Newton-Schulz iterations, and their polynomial: that of Jordan, which takes all singular values that are not tiny to
+/// between 0.7 and 1.2.
+const ITERATIONS: usize = 5;
+const POLYNOMIAL: [f32; 3] = [3.4445, -4.775, 2.0315];
+
+/// A long matrix is multiplied in so many parts at most, which can be on different cores.
+const PARTS: usize = 8;
+
+/// The orthogonal matrix nearest to one, about.
+///
+/// An iteration is X ← (a + b·A + c·A²)·X with A = X·Xᵀ. All A are polynomials of the first one and so commute with what they
+/// are multiplied by, and so all is done with squares of the shorter side, and X itself is multiplied once.
+fn orthogonal(x: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    if rows > columns {
+        return orthogonal(x.transpose()).transpose();
+    }
+    let norm = x.clone().square().sum().sqrt().clamp_min(1e-7);
+    let x = x / norm.unsqueeze();
+    let parts = (1..=PARTS).rev().find(|&parts| columns.is_multiple_of(parts)).unwrap_or(1);
+    let x = x.reshape([rows, parts, columns / parts]).swap_dims(0, 1);
+    let mut a: Tensor<2> = x.clone().matmul(x.clone().transpose()).sum_dim(0).squeeze_dim(0);
+    let identity = Tensor::<2>::eye(rows, &a.device());
+    let mut product: Option<Tensor<2>> = None;
+    for iteration in 1..=ITERATIONS {
+        let factor =
+            identity.clone() * POLYNOMIAL[0] + a.clone() * POLYNOMIAL[1] + a.clone().matmul(a.clone()) * POLYNOMIAL[2];
+        if iteration < ITERATIONS {
+            a = a.matmul(factor.clone()).matmul(factor.clone());
+        }
+        product = Some(match product {
+            Some(product) => factor.matmul(product),
+            None => factor,
+        });
+    }
+    let product = product.expect("there are iterations").unsqueeze::<3>();
+    product.matmul(x).swap_dims(0, 1).reshape([rows, columns])
+}
+
+/// In what the coefficients of each of so many basis functions are stepped: E_b^−¼, 1 in the mean of squares. `None` where
+/// no N-jet has so many.
+fn units(functions: usize) -> Option<Vec<f32>> {
+    let order = (0..functions).find(|&order| basis_len(order) == functions)?;
+    // The parts are those of any σ that is not small.
+    let taps = Taps::new(&TapSpec::new(1.0, 4.0, order)).ok()?;
+    let units = energies(&taps, InputStatistics::Blurred { after_relu: true });
+    let units: Vec<f64> = units.iter().map(|energy| energy.powf(-0.25)).collect();
+    let size = (units.iter().map(|unit| unit * unit).sum::<f64>() / units.len() as f64).sqrt();
+    Some(units.iter().map(|unit| (unit / size) as f32).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A step without weight decay, in units of its size: for a wide matrix its rows are orthogonal.
-    fn step(shape: [usize; 3], gradient: f32) -> Tensor<2> {
+    /// A step without weight decay, in units of its size.
+    fn step<const D: usize>(shape: [usize; D], gradient: f32) -> Tensor<2> {
         let device = Device::flex();
         let count: usize = shape.iter().product();
         let numbers: Vec<f32> = (0..count).map(|i| gradient * ((i * i * 31 + 7 * i) % 101) as f32 / 101.0).collect();
         let grad = Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape(shape);
-        let before = Tensor::<3>::ones(shape, &device);
+        let before = Tensor::<D>::ones(shape, &device);
         let (after, state) = LayerMuon::new(0.9, 0.0).step(0.5, before.clone(), grad, None);
         assert!(state.is_some());
-        let (rows, columns) = (shape[0], shape[1] * shape[2]);
+        let (rows, columns) = (shape[0], count / shape[0]);
         (before - after).reshape([rows, columns]) / (0.5 * 0.2 * (rows.max(columns) as f32).sqrt())
+    }
+
+    /// The same in what the coefficients of basis functions are stepped.
+    fn in_units(shape: [usize; 3], gradient: f32) -> Tensor<2> {
+        let step = step(shape, gradient);
+        let units = units(shape[2]).unwrap().repeat(shape[1]);
+        let units = Tensor::<1>::from_floats(units.as_slice(), &step.device()).unsqueeze::<2>();
+        step / units
     }
 
     #[test]
     fn every_direction_moves_as_far() {
-        for (shape, gradient) in [([4, 5, 6], 1.0), ([4, 5, 6], 1e-4), ([7, 1, 3], 1.0)] {
-            let step = step(shape, gradient);
-            let wide = if shape[0] <= shape[1] * shape[2] { step } else { step.transpose() };
+        let wide_gradients = [in_units([4, 5, 6], 1.0), in_units([4, 5, 6], 1e-4), step([4, 3, 2, 2], 1.0)];
+        for wide in wide_gradients.into_iter().chain([in_units([7, 1, 3], 1.0).transpose()]) {
+            let shape = wide.dims();
             let products = wide.clone().matmul(wide.transpose());
             let rows = products.dims()[0];
             let values: Vec<f32> = products.into_data().iter().collect();
@@ -80,6 +151,44 @@ mod tests {
                 assert!(range.contains(&value), "{shape:?}: {value} at {i}");
             }
         }
+    }
+
+    /// The iterations as they are published, on the whole matrix.
+    fn iterated(x: Tensor<2>) -> Tensor<2> {
+        if x.dims()[0] > x.dims()[1] {
+            return iterated(x.transpose()).transpose();
+        }
+        let norm = x.clone().square().sum().sqrt();
+        (0..ITERATIONS).fold(x / norm.unsqueeze(), |x, _| {
+            let a = x.clone().matmul(x.clone().transpose());
+            let b = a.clone() * POLYNOMIAL[1] + a.clone().matmul(a) * POLYNOMIAL[2];
+            x.clone() * POLYNOMIAL[0] + b.matmul(x)
+        })
+    }
+
+    #[test]
+    fn the_shorter_side_is_enough() {
+        let device = Device::flex();
+        for [rows, columns] in [[1, 1], [1, 9], [5, 22], [9, 4], [6, 6], [16, 96]] {
+            let numbers = Tensor::<1, burn::tensor::Int>::arange(0..(rows * columns) as i64, &device).float();
+            let x = (numbers.clone().powi_scalar(2).mul_scalar(0.37) + numbers + 1.0).sin().reshape([rows, columns]);
+            let difference = (orthogonal(x.clone()) - iterated(x)).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-4, "{rows}×{columns}: {difference}");
+        }
+    }
+
+    /// Low orders let most of an image through, so their coefficients are stepped less.
+    #[test]
+    fn units_follow_the_energies() {
+        let units = units(6).unwrap();
+        assert!(
+            units[0] < units[1] && units[1] == units[2] && units[3] < units[4] && units[3] == units[5],
+            "{units:?}"
+        );
+        assert!((units.iter().map(|unit| unit * unit).sum::<f32>() / 6.0 - 1.0).abs() < 1e-6);
+        // (1/π + (1 − 1/π)/2) / ((1 − 1/π)/32) of the energies, to the power of ¼.
+        assert!((units[4] / units[0] - 30.94f32.powf(0.25)).abs() < 0.01, "{units:?}");
+        assert_eq!(super::units(5), None);
     }
 
     #[test]

@@ -61,7 +61,7 @@ LAYER_BOUNDS = {
 }
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
-# The U-Net's steps down, and its channels at the full resolution: njet's own.
+# The U-Net's channels at each resolution, and its convolutions there on the way down: njet's own.
 UNET_WIDTHS, UNET_CONVOLUTIONS = [16, 48, 96, 128], [1, 3, 4, 3]
 # How many times the images a second of PyTorch's U-Net with kernels that are built at σ 2, and of its 3x3 twin.
 UNET_SPEEDUPS = {"dense": 3, "conv": 0.8}
@@ -157,7 +157,6 @@ def small(spatial, classes=10):
 
 def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS):
     """The `unet` of njet, pooled. A step up is the transpose of a spatial layer, or of a convolution of 2x2."""
-    import torch
     from torch import nn
 
     def up(c_in, c_out):

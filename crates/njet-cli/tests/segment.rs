@@ -73,12 +73,16 @@ fn an_interrupted_run_comes_to_the_same_numbers() {
         }
         (lines, fs::read(place.path(run).join("model.safetensors")).unwrap())
     };
-    place.run(&format!("{SMALL} --epochs 3 --out whole")).done();
-    place.run(&format!("{SMALL} --epochs 3 --out again")).done();
-    // As after a kill in the last epoch.
-    fs::remove_dir_all(place.path("again/checkpoints/epoch-0003")).unwrap();
-    place.run("train --resume again").done();
-    assert!(numbers("whole") == numbers("again"));
+    for layer in ["njet", "conv"] {
+        let [whole, again] = ["whole", "again"].map(|run| format!("{layer}-{run}"));
+        for run in [&whole, &again] {
+            place.run(&format!("{SMALL} --layer {layer} --epochs 3 --out {run}")).done();
+        }
+        // As after a kill in the last epoch.
+        fs::remove_dir_all(place.path(&again).join("checkpoints/epoch-0003")).unwrap();
+        place.run(&format!("train --resume {again}")).done();
+        assert!(numbers(&whole) == numbers(&again), "{layer}");
+    }
 }
 
 #[test]
@@ -220,7 +224,7 @@ fn flags_of_the_other_task_are_refused() {
         ("--subsampling none", ["several resolutions", "not none"]),
         ("--subsampling safe --layer conv", ["safe subsampling", "plain convolutions"]),
         ("--widths 4", ["the number of steps of a U-Net is 0", "from 1 to 8"]),
-        ("--widths 4,4 --convolutions 1", ["2 numbers of channels and 1", "one of each"]),
+        ("--widths 4,4 --convolutions 1", ["for 2 resolutions and its convolutions for 1", "one number of each"]),
         ("--loss hinge", ["unknown loss `hinge`", "dice"]),
         ("--class-weights 1,2", ["2 class weights for 3 classes", "one for each"]),
         ("--crop 0", ["size of the images is 0×0", "at least 1×1"]),

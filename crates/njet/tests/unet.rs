@@ -307,8 +307,8 @@ fn what_cannot_be_cut_is_refused_with_the_reason() {
     let error = refusal(safe);
     assert!(matches!(error, TileError::RealStrides { size, .. } if size == vast));
     assert!(error.to_string().contains("about the centre of what is seen"), "{error}");
-    // Four arrays of four channels of f32, the largest that there are: the logits.
-    assert!(error.to_string().contains("50000×50000 pixels would take about 160 GB"), "{error}");
+    // Four arrays of six channels of f32 at the full size, the largest that there can be.
+    assert!(error.to_string().contains("50000×50000 pixels would take about 240 GB"), "{error}");
     let circular = LayerSettings { padding_mode: PaddingMode::Circular, ..LayerSettings::default() };
     assert!(matches!(refusal(UNetConfig { njet: circular, ..pooled.clone() }), TileError::Circular { .. }));
     let far = LayerSettings { sigma: 300.0, ..LayerSettings::default() };
@@ -326,7 +326,7 @@ fn settings_that_make_no_network_are_refused() {
         (UNetConfig { widths: vec![], ..new() }, "the number of steps of a U-Net is 0"),
         (UNetConfig { widths: vec![1, 9999, 1, 1], ..new() }, "a number of channels of a U-Net is 9999"),
         (UNetConfig { convolutions: vec![1, 0, 1, 1], ..new() }, "a number of convolutions of a U-Net is 0"),
-        (UNetConfig { convolutions: vec![1, 1], ..new() }, "4 numbers of channels and 2 numbers of convolutions"),
+        (UNetConfig { convolutions: vec![1, 1], ..new() }, "for 4 resolutions and its convolutions for 2"),
         (UNetConfig { classes: 1, ..new() }, "two classes"),
         (UNetConfig { subsampling: Subsampling::Safe, layer: LayerKind::Conv, ..new() }, "plain convolutions has none"),
         (UNetConfig { subsampling: Subsampling::Safe, njet: sharing, ..new() }, "not by input"),

@@ -109,7 +109,7 @@ pub enum ModelError {
         "a U-Net looks at the image at several resolutions: choose strides (pooling) or safe subsampling, not none"
     )]
     NoSubsampling,
-    /// A number of resolutions or channels that a U-Net cannot have.
+    /// A number of steps, channels or convolutions that a U-Net cannot have.
     #[error("{what} of a U-Net is {value}: it must be from {least} to {most}")]
     UNet {
         /// Which number.
@@ -123,8 +123,8 @@ pub enum ModelError {
     },
     /// Lists of different lengths.
     #[error(
-        "a U-Net of {widths} numbers of channels and {convolutions} numbers of convolutions: give one of each for each \
-         resolution, from the full one to the bottom"
+        "the channels of a U-Net are given for {widths} resolutions and its convolutions for {convolutions}: give one number of \
+         each for each resolution, from the full one to the bottom"
     )]
     Resolutions {
         /// Numbers of channels.

@@ -22,7 +22,7 @@ pub struct SegmentFlags {
     /// Channels of the U-Net at each resolution, from the full one to the bottom (default: 16,48,96,128)
     #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
     widths: Vec<usize>,
-    /// Convolutions at each on the way down (default: 1,3,4,3, the last again for what is below)
+    /// Convolutions at each resolution on the way down (default: 1,3,4,3; further resolutions have 3)
     #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
     convolutions: Vec<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)

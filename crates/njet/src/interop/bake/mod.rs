@@ -286,7 +286,7 @@ impl UNet {
     /// use njet::interop::Baking;
     /// use njet::models::UNetConfig;
     /// let device = Device::flex();
-    /// let model = UNetConfig { width: 4, ..UNetConfig::new(1, 3) }.init(&device)?;
+    /// let model = UNetConfig { widths: vec![4, 8, 8, 8], ..UNetConfig::new(1, 3) }.init(&device)?;
     /// let plain = model.bake(&Baking::default(), &device)?;
     /// assert_eq!(plain.forward(Tensor::zeros([2, 1, 21, 14], &device)).dims(), [2, 3, 21, 14]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())

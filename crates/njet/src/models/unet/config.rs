@@ -109,7 +109,9 @@ impl UNetConfig {
     /// Creates the network with random parameters. Batch normalisation follows every convolution but the last.
     ///
     /// # Errors
-    /// Settings of the N-jet layers out of range; no subsampling; no input channels; fewer than two classes.
+    /// Settings of the N-jet layers out of range; no subsampling; safe subsampling with plain layers or with scales of single
+    /// channels; no input channels; fewer than two classes; steps, channels or convolutions out of range, or not one of
+    /// each for each resolution.
     pub fn init(&self, device: &Device) -> Result<UNet, ModelError> {
         self.check()?;
         let mut blocks = Vec::new();
@@ -210,10 +212,11 @@ impl UNetConfig {
         warnings
     }
 
-    /// Elements of the largest array that goes from one operation to the next, for one image of `height` × `width` whose
-    /// sides become half as long with each step.
+    /// Elements of the largest array that goes from one operation to the next, for one image of `height` × `width`: with
+    /// poolings its sides become half as long with each step, with safe subsampling they may stay as they are.
     pub fn largest_activation(&self, height: usize, width: usize) -> usize {
-        let pixels = |level: usize| [height, width].map(|side| side.div_ceil(1 << level.min(63)));
+        let halvings = |level: usize| if self.subsampling == Subsampling::Safe { 0 } else { level.min(63) };
+        let pixels = |level: usize| [height, width].map(|side| side.div_ceil(1 << halvings(level)));
         let planes = self.widths.iter().enumerate().map(|(level, &channels)| (channels, pixels(level)));
         let elements = planes.chain([(self.classes, [height, width])]);
         elements

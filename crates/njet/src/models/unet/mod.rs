@@ -9,10 +9,10 @@
 //!               └ down2 (bottom) ─┘
 //! ```
 //!
-//! Two things differ from the published network, and both are sums in place of more channels: what comes from below is
-//! added to the skip connection, and each block that keeps its channels adds its input to its output (He, Zhang, Ren,
-//! Sun, "Deep residual learning for image recognition", 2015). So there is a way from the loss to every resolution that
-//! no layer is in, and half the cost of the layers on the way up; what that is worth is in `docs/results.md`.
+//! Two things differ from the published network, and both are sums: what comes from below is added to the skip connection,
+//! and each block that keeps size and channels adds its input to its output (He, Zhang, Ren, Sun, "Deep residual learning
+//! for image recognition", 2015), but for the first of all. So between the loss and every resolution there is a way through
+//! the head and the steps up alone, and the layers on the way up cost half; what that is worth is in `docs/results.md`.
 //!
 //! How the images become smaller and larger again is [`Subsampling`]: by the mean of 2×2 pixels and a transposed layer of
 //! stride 2, or safely, where each way down has a stride that follows its σ and the way up the same σ and so the same

@@ -307,8 +307,8 @@ fn what_cannot_be_cut_is_refused_with_the_reason() {
     let error = refusal(safe);
     assert!(matches!(error, TileError::RealStrides { size, .. } if size == vast));
     assert!(error.to_string().contains("about the centre of what is seen"), "{error}");
-    // Four arrays of six channels of f32 at the full size, the largest that there can be.
-    assert!(error.to_string().contains("50000×50000 pixels would take about 240 GB"), "{error}");
+    // Nine arrays of four channels of f32 at the full size, the largest that there are: the logits.
+    assert!(error.to_string().contains("50000×50000 pixels would take about 360 GB"), "{error}");
     let circular = LayerSettings { padding_mode: PaddingMode::Circular, ..LayerSettings::default() };
     assert!(matches!(refusal(UNetConfig { njet: circular, ..pooled.clone() }), TileError::Circular { .. }));
     let far = LayerSettings { sigma: 300.0, ..LayerSettings::default() };

@@ -11,17 +11,15 @@ use crate::models::UNet;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::Range;
 
-/// Bytes of activations that a tile may take, about.
-const TILE_BYTES: usize = 1 << 29;
+/// Bytes of activations that a tile may take, about: a network of four resolutions sees some 400 pixels to each side, and of a
+/// tile that is not large little would be kept.
+const TILE_BYTES: usize = 3 << 29;
 
 /// Bytes that an image may take which cannot be cut, or a tile that must be large.
 const MOST_BYTES: usize = 4_000_000_000;
 
 /// Arrays as large as the largest that are there at once, about, each of f32.
-const ARRAYS: usize = 4;
-
-/// Side of an image beside which a pixel is nothing at every resolution.
-const LARGE: usize = 1 << 10;
+const ARRAYS: usize = 9;
 
 /// An image that cannot be segmented, in the memory that there is or at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,10 +92,9 @@ pub struct Segmenter<'a> {
 }
 
 impl<'a> Segmenter<'a> {
-    /// For a model in evaluation mode and the settings of its run. Tiles take half a gigabyte, about.
+    /// For a model in evaluation mode and the settings of its run. Tiles take a gigabyte and a half, about.
     pub fn new(config: &SegmentationConfig, model: &'a UNet, device: &Device) -> Self {
-        let elements_per_pixel = config.model.largest_activation(LARGE, LARGE).div_ceil(LARGE * LARGE);
-        let bytes_per_pixel = ARRAYS * size_of::<f32>() * elements_per_pixel;
+        let bytes_per_pixel = ARRAYS * size_of::<f32>() * model.elements_per_pixel();
         Self {
             model,
             channels: config.model.channels,

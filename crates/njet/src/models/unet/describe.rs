@@ -45,6 +45,23 @@ impl UNet {
         }
     }
 
+    /// Elements of the largest array that goes from one operation to the next for each pixel of a large image, at the present
+    /// strides.
+    pub(crate) fn elements_per_pixel(&self) -> usize {
+        // So large that a pixel more or less is nothing at any resolution.
+        const SIDE: usize = 1 << 10;
+        let mut size = [SIDE; 2];
+        let resolutions = self.down().enumerate().map(|(level, blocks)| {
+            if level > 0 && self.subsampling == Subsampling::Strides {
+                size = size.map(|side| side / 2);
+            }
+            size = blocks.iter().fold(size, |size, block| block.convolution.output_size(size));
+            blocks[0].convolution.channels_out() * size[0] * size[1]
+        });
+        let largest = resolutions.max().unwrap_or(0).div_ceil(SIDE * SIDE);
+        largest.max(self.head.weight.dims()[0])
+    }
+
     /// Pixels of the image, on each side of an output pixel, that it depends on at the present σ at most: half the
     /// receptive field, and what the poolings and steps up add on one side, being off the middle of their windows.
     pub fn reach(&self) -> usize {

@@ -14,7 +14,7 @@ use njet_basis::{InputStatistics, TapSpec, Taps, basis_len, energies};
 ///
 /// Of coefficients it is not α_b that is stepped but α_b · E_b^¼, where E_b is the part of its input that basis function b
 /// lets through ([`energies`]): between α itself, of which equal steps move the responses of low orders most, and
-/// α_b · E_b^½, of which they move those of all alike. Either end learns less from as many images.
+/// α_b · E_b^½, of which they move those of all alike. Either end learned less from as many images, in one run each.
 #[derive(Clone)]
 pub(super) struct LayerMuon {
     momentum: Momentum,

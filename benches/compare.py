@@ -62,7 +62,7 @@ LAYER_BOUNDS = {
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
 # The U-Net's channels at each resolution, and its convolutions there on the way down: njet's own.
-UNET_WIDTHS, UNET_CONVOLUTIONS = [16, 48, 96, 128], [1, 3, 4, 3]
+UNET_WIDTHS, UNET_CONVOLUTIONS, UNET_UP = [16, 48, 96, 128], [1, 3, 4, 3], [0, 1]
 # How many times the images a second of PyTorch's U-Net with kernels that are built at σ 2, and of its 3x3 twin.
 UNET_SPEEDUPS = {"dense": 3, "conv": 0.8}
 # Of band-limited evaluation, σ 8 over σ 4.
@@ -155,8 +155,9 @@ def small(spatial, classes=10):
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(96, classes))
 
 
-def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS):
-    """The `unet` of njet, pooled. A step up is the transpose of a spatial layer, or of a convolution of 2x2."""
+def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS, up_convolutions=UNET_UP):
+    """The `unet` of njet, pooled. A step up is the transpose of a spatial layer, or of a convolution of 2x2. What is missing
+    of the steps the head makes: one 1x1 convolution for the pixels of each of its own."""
     from torch import nn
 
     def up(c_in, c_out):
@@ -181,9 +182,11 @@ def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS
             super().__init__()
             levels = zip([1, *widths], widths, convolutions)
             self.down = nn.ModuleList(blocks(a, b, n, level == 0) for level, (a, b, n) in enumerate(levels))
-            self.steps = nn.ModuleList(up(a, b) for a, b in reversed(list(zip(widths[1:], widths))))
-            self.up = nn.ModuleList(Block(c, c) for c in reversed(widths[:-1]))
-            self.head = nn.Conv2d(widths[0], classes, 1)
+            last = len(widths) - 1 - len(up_convolutions)
+            ways = list(zip(widths[last + 1:], widths[last:], up_convolutions))[::-1]
+            self.steps = nn.ModuleList(up(a, b) for a, b, _ in ways)
+            self.up = nn.ModuleList(nn.Sequential(*(Block(b, b) for _ in range(n))) for _, b, n in ways)
+            self.head = nn.Sequential(nn.Conv2d(widths[last], classes << 2 * last, 1), nn.PixelShuffle(1 << last))
 
         def forward(self, x):
             skips = []
@@ -192,8 +195,8 @@ def unet(spatial, classes=10, widths=UNET_WIDTHS, convolutions=UNET_CONVOLUTIONS
                     skips.append(x)
                     x = nn.functional.avg_pool2d(x, 2)
                 x = blocks(x)
-            for step, block in zip(self.steps, self.up):
-                x = block(skips.pop() + step(x))
+            for step, blocks in zip(self.steps, self.up):
+                x = blocks(skips.pop() + step(x))
             return self.head(x)
 
     return UNet()

@@ -117,7 +117,7 @@ fn the_network_is_described_layer_by_layer() {
     let result = place.run("inspect run --json").done().json();
     let layers = result["layers"].as_array().unwrap();
     let names: Vec<&str> = layers.iter().map(|layer| layer["name"].as_str().unwrap()).collect();
-    let expected = ["down0.conv1", "down0.conv2", "down1.conv1", "down1.conv2", "up0.step", "up0.conv", "head"];
+    let expected = ["down0.conv1", "down0.conv2", "down1.conv1", "down1.conv2", "up0.step", "up0.conv1", "head"];
     assert_eq!(names, expected);
     let sum: u64 = layers.iter().map(|layer| layer["parameters"].as_u64().unwrap()).sum();
     assert_eq!(result["parameters"].as_u64(), Some(sum));
@@ -224,6 +224,8 @@ fn flags_of_the_other_task_are_refused() {
         ("--subsampling none", ["several resolutions", "not none"]),
         ("--subsampling safe --layer conv", ["safe subsampling", "plain convolutions"]),
         ("--widths 4", ["the number of steps of a U-Net is 0", "from 1 to 8"]),
+        ("--widths 4,4 --convolutions 1,1 --up 1,1", ["for 2 steps", "give one number"]),
+        ("--deep-supervision -1", ["the losses at lower resolutions is -1", "at least 0"]),
         ("--widths 4,4 --convolutions 1", ["for 2 resolutions and its convolutions for 1", "one number of each"]),
         ("--loss hinge", ["unknown loss `hinge`", "dice"]),
         ("--class-weights 1,2", ["2 class weights for 3 classes", "one for each"]),
@@ -282,9 +284,9 @@ fn flags_become_settings() {
         &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "widths = [4, 8]", "convolutions = [2, 2]"],
     );
     // The usual rates are those of segmentation, which are not those of classification.
-    has(text, &["lr = 0.02", "weight-decay = 0.1"]);
-    let text = settings("--lr 0.005 --weight-decay 0.02", "other-rates");
-    has(text, &["lr = 0.005", "weight-decay = 0.02"]);
+    has(text, &["lr = 0.02", "weight-decay = 0.1", "up = [1]", "deep-supervision = 0.3"]);
+    let text = settings("--lr 0.005 --weight-decay 0.02 --up 3 --deep-supervision 0.1", "other-rates");
+    has(text, &["lr = 0.005", "weight-decay = 0.02", "up = [3]", "deep-supervision = 0.1"]);
     let text = settings("--quarter-turns --scale-jitter 1.5 --colour-jitter 0.4 --loss dice+cross-entropy", "two");
     has(text.clone(), &["flip = true", "quarter-turns = true", "scale = 1.5", "colour = 0.4", "learn-sigma = true"]);
     has(text, &["padding-mode = \"zeros\"", "cross-entropy = 1.0", "dice = 1.0", "focal = 0.0", "seed = 1"]);

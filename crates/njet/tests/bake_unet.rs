@@ -11,17 +11,24 @@ use njet::models::{Convolution, LayerKind, LayerSettings, Subsampling, UNet, UNe
 use njet::{PaddingMode, SigmaSharing};
 use outputs::{SAME, apart, device, tensor, values};
 
-/// Two steps down, few channels, kernels of 7×7 at the start.
+/// Two steps down and up, few channels, kernels of 7×7 at the start.
 fn small() -> UNetConfig {
     let njet = LayerSettings { sigma: 0.8, extent: 3.0, ..LayerSettings::default() };
-    UNetConfig { widths: vec![3, 6, 6], convolutions: vec![2, 2, 1], njet, ..UNetConfig::new(2, 4) }
+    let (widths, convolutions, up) = (vec![3, 6, 6], vec![2, 2, 1], Some(vec![1, 2]));
+    UNetConfig { widths, convolutions, up, njet, ..UNetConfig::new(2, 4) }
 }
 
 /// With one step alone.
 fn shallow(mut config: UNetConfig) -> UNetConfig {
     config.widths.truncate(2);
     config.convolutions.truncate(2);
+    config.up = None;
     config
+}
+
+/// Whose way up ends at half the resolution.
+fn half() -> UNetConfig {
+    UNetConfig { up: None, ..small() }
 }
 
 fn safe() -> UNetConfig {
@@ -88,7 +95,7 @@ fn fixed(form: Form, size: [usize; 2]) -> Baking {
 
 #[test]
 fn networks_of_one_size() {
-    for (name, config) in [("pooled", small()), ("safe", safe()), ("twin", twin())] {
+    for (name, config) in [("pooled", small()), ("half", half()), ("safe", safe()), ("twin", twin())] {
         let model = model(&config, &device());
         for form in Form::ALL {
             for size in [[12, 16], [13, 6], [1, 3]] {
@@ -102,7 +109,7 @@ fn networks_of_one_size() {
 /// One file for all sizes: what is added to make them even and what is cut off again follows the image.
 #[test]
 fn networks_of_any_size() {
-    for (name, config) in [("pooled", small()), ("twin", twin())] {
+    for (name, config) in [("pooled", small()), ("half", half()), ("twin", twin())] {
         let model = model(&config, &device());
         for form in Form::ALL {
             let graph = model.bake_graph(&Baking { form, ..Baking::default() }).unwrap();
@@ -169,6 +176,8 @@ fn safe_networks_of_any_size() {
 /// Only what a size needs is there, by the names of the blocks.
 #[test]
 fn nodes_and_names() {
+    let ends = self::model(&half(), &device()).bake_graph(&fixed(Form::Dense, [12, 16])).unwrap();
+    assert_eq!(ends.nodes.last().unwrap().name, "head.pixels");
     let model = model(&small(), &device());
     let names = |baking: &Baking| -> Vec<String> {
         model.bake_graph(baking).unwrap().nodes.into_iter().map(|node| node.name).collect()
@@ -181,7 +190,7 @@ fn nodes_and_names() {
     assert_eq!(whole[..3], ["down0.conv1.conv", "down0.conv1.activation", "down0.conv2.conv"]);
     assert_eq!(whole[3..7], ["down0.conv2.activation", "down0.conv2.sum", "down1.pool", "down1.conv1.conv"]);
     assert!(
-        ["up1.step", "up1.skip", "up1.conv.conv", "up1.conv.sum", "up0.step", "up0.skip"]
+        ["up1.step", "up1.skip", "up1.conv1.conv", "up1.conv2.sum", "up0.conv1.conv", "up0.step", "up0.skip"]
             .iter()
             .all(|n| whole.contains(&n.to_string()))
     );

@@ -21,12 +21,13 @@ fn drawn(config: &UNetConfig, device: &Device) -> UNet {
     config.init(device).unwrap().materialize()
 }
 
-/// Small forms of the network: pooled, safe, plain.
+/// Small forms of the network: safe, plain, pooled. The last has no step to the full resolution.
 fn forms() -> [UNetConfig; 3] {
     let pooled = UNetConfig { widths: vec![3, 6, 6], convolutions: vec![1, 2, 2], ..UNetConfig::new(2, 4) };
+    let whole = UNetConfig { up: Some(vec![1, 1]), deep_supervision: 0.0, ..pooled.clone() };
     [
-        UNetConfig { subsampling: Subsampling::Safe, ..pooled.clone() },
-        UNetConfig { layer: LayerKind::Conv, ..pooled.clone() },
+        UNetConfig { subsampling: Subsampling::Safe, ..whole.clone() },
+        UNetConfig { layer: LayerKind::Conv, ..whole },
         pooled,
     ]
 }
@@ -35,6 +36,7 @@ fn forms() -> [UNetConfig; 3] {
 fn shallow(mut config: UNetConfig) -> UNetConfig {
     config.widths.truncate(2);
     config.convolutions.truncate(2);
+    config.up = None;
     config
 }
 
@@ -86,6 +88,7 @@ fn an_odd_image_is_seen_as_one_with_zeros_at_its_end() {
 fn every_parameter_has_a_gradient() {
     let device = Device::flex().autodiff();
     for config in forms() {
+        let config = UNetConfig { deep_supervision: 0.0, ..config };
         let model = drawn(&config, &device);
         let target = Tensor::<3, Int>::from_data([[[0, 1, 2, 3, 255]; 7]; 2], &device);
         let loss = Loss::default().forward(model.forward(ripples([2, 2, 7, 5], &device)), target);
@@ -104,8 +107,8 @@ fn every_parameter_has_a_gradient() {
         let mut missing = Missing(&gradients, 0, 0);
         model.visit(&mut missing);
         let scales = model.njet_layers().count();
-        // Seven blocks of weight, gain and offset; two steps up; the head with its bias; and σ.
-        assert_eq!(missing.1, 3 * 7 + 2 + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
+        // Blocks of weight, gain and offset; steps up; the head with its bias; and σ.
+        assert_eq!(missing.1, 3 * model.blocks.len() + model.ups.len() + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
         assert_eq!(missing.2, 0, "{:?} {:?}: gradients that are zero", config.layer, config.subsampling);
     }
 }
@@ -114,7 +117,7 @@ fn every_parameter_has_a_gradient() {
 fn the_scales_are_those_of_the_layers() {
     let device = Device::flex();
     let [safe, plain, pooled] = forms().map(|config| drawn(&config, &device));
-    assert_eq!((safe.njet_layers().count(), plain.njet_layers().count(), pooled.njet_layers().count()), (7, 0, 9));
+    assert_eq!((safe.njet_layers().count(), plain.njet_layers().count(), pooled.njet_layers().count()), (7, 0, 6));
     assert_eq!([&safe, &plain, &pooled].map(UNet::total_stride), [None, Some(4), Some(4)]);
     let down = safe.njet_layers().find(|(name, _)| *name == "down1.conv1").unwrap().1;
     assert!((down.stride_now()[0] - 2.0).abs() < 1e-5);
@@ -327,6 +330,14 @@ fn settings_that_make_no_network_are_refused() {
         (UNetConfig { widths: vec![1, 9999, 1, 1], ..new() }, "a number of channels of a U-Net is 9999"),
         (UNetConfig { convolutions: vec![1, 0, 1, 1], ..new() }, "a number of convolutions of a U-Net is 0"),
         (UNetConfig { convolutions: vec![1, 1], ..new() }, "for 4 resolutions and its convolutions for 2"),
+        (UNetConfig { up: Some(vec![]), ..new() }, "for 0 steps: give 1 to 3 numbers for 3 steps down"),
+        (UNetConfig { up: Some(vec![1; 4]), ..new() }, "for 4 steps: give 1 to 3"),
+        (UNetConfig { up: Some(vec![0, 65]), ..new() }, "after a step up of a U-Net is 65"),
+        (
+            UNetConfig { up: Some(vec![1]), subsampling: Subsampling::Safe, ..new() },
+            "for 1 steps: give 3 numbers",
+        ),
+        (UNetConfig { deep_supervision: -1.0, ..new() }, "lower resolutions is -1"),
         (UNetConfig { classes: 1, ..new() }, "two classes"),
         (UNetConfig { subsampling: Subsampling::Safe, layer: LayerKind::Conv, ..new() }, "plain convolutions has none"),
         (UNetConfig { subsampling: Subsampling::Safe, njet: sharing, ..new() }, "not by input"),

@@ -132,6 +132,22 @@ pub enum ModelError {
         /// Numbers of convolutions.
         convolutions: usize,
     },
+    /// The weight of the losses at lower resolutions.
+    #[error("the weight of the losses at lower resolutions is {0}: give a number of at least 0")]
+    DeepSupervision(f64),
+    /// Steps up that do not fit the steps down.
+    #[error(
+        "the convolutions of a U-Net after its steps up are given for {up} steps: give {} for {most} steps down, from the \
+         highest resolution that the way up reaches", numbers(*least, *most)
+    )]
+    StepsUp {
+        /// Steps up.
+        up: usize,
+        /// Fewest,
+        least: usize,
+        /// and most that it can have.
+        most: usize,
+    },
     /// Scales of single channels where the way up shares those of the way down.
     #[error(
         "with safe subsampling the way up has the scales of the way down, whose channels are others: share sigma in the \
@@ -155,6 +171,15 @@ pub enum ModelError {
         /// Classes.
         classes: usize,
     },
+}
+
+/// How many numbers to give.
+fn numbers(least: usize, most: usize) -> String {
+    match (least, most) {
+        (1, 1) => "one number".to_owned(),
+        _ if least == most => format!("{most} numbers"),
+        _ => format!("{least} to {most} numbers"),
+    }
 }
 
 impl ModelConfig {

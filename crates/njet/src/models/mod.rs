@@ -50,5 +50,5 @@ pub use rescale::{Fixed, FixedPart, RescaleError, Rescaled};
 pub use spec::{BlockSpec, Filters, Head, NetworkSpec, Realised, ShortcutSpec, UnitSpec};
 pub use stochastic_depth::StochasticDepth;
 pub use unet::{UNet, UNetConfig};
-pub(crate) use unet::{Up, UpKind};
+pub(crate) use unet::{DeepLogits, Up, UpKind};
 pub use unit::Unit;

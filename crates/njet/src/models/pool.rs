@@ -103,9 +103,8 @@ mod own {
             let x = x.to_contiguous();
             let shape = x.shape();
             let (batch, channels, height, width) = (shape[0], shape[1], shape[2], shape[3]);
-            let mut y = vec![0.0; batch * channels * (height / 2) * (width / 2)];
-            forward(&Planes { count: batch * channels, height, width }, floats(&x), &mut y)
-                .expect("lengths of a tensor");
+            let planes = Planes { count: batch * channels, height, width };
+            let y = forward(&planes, floats(&x)).expect("lengths of a tensor");
             FlexTensor::from_data(TensorData::new(y, [batch, channels, height / 2, width / 2]))
         }
     }
@@ -115,8 +114,7 @@ mod own {
             let grad_y = grad_y.to_contiguous();
             let (batch, channels) = (grad_y.shape()[0], grad_y.shape()[1]);
             let planes = Planes { count: batch * channels, height, width };
-            let mut grad_x = vec![0.0; batch * channels * height * width];
-            backward(&planes, floats(&grad_y), &mut grad_x).expect("lengths of a tensor");
+            let grad_x = backward(&planes, floats(&grad_y)).expect("lengths of a tensor");
             FlexTensor::from_data(TensorData::new(grad_x, [batch, channels, height, width]))
         }
     }

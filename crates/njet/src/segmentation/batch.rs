@@ -1,6 +1,6 @@
 //! Scenes as tensors.
 
-use super::data::Scene;
+use super::data::{IGNORED, Scene};
 use crate::data::Normalisation;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -31,15 +31,32 @@ impl SceneBatch {
         self.shape[0]
     }
 
+    /// Rows and columns.
+    pub(super) fn size(&self) -> [usize; 2] {
+        [self.shape[2], self.shape[3]]
+    }
+
     /// `[batch, channels, height, width]`
     pub(super) fn images(&self, device: &Device) -> Tensor<4> {
         Tensor::from_data(TensorData::new(self.pixels.clone(), self.shape), device)
     }
 
-    /// `[batch, height, width]`
-    pub(super) fn targets(&self, device: &Device) -> Tensor<3, Int> {
-        let [batch, _, height, width] = self.shape;
-        targets(&self.masks, [batch, height, width], device)
+    /// The masks in the order of cells of `side`×`side` pixels: first the first pixels of all cells, row by row, then their
+    /// second ones; what is past the end is to be ignored. `[batch, side² · rows, columns]` for so many rows and columns of
+    /// cells.
+    pub(super) fn by_cells(&self, side: usize, [rows, columns]: [usize; 2]) -> Vec<u8> {
+        let [height, width] = self.size();
+        let mut masks = Vec::with_capacity(self.len() * side * side * rows * columns);
+        for mask in self.masks.chunks_exact(height * width) {
+            for (i, j) in (0..side).flat_map(|i| (0..side).map(move |j| (i, j))) {
+                for y in (i..rows * side).step_by(side) {
+                    let row = if y < height { &mask[y * width..][..width] } else { &[] };
+                    let present = row.iter().skip(j).step_by(side).copied();
+                    masks.extend(present.chain(std::iter::repeat(IGNORED)).take(columns));
+                }
+            }
+        }
+        masks
     }
 }
 
@@ -47,4 +64,20 @@ impl SceneBatch {
 pub(super) fn targets(masks: &[u8], shape: [usize; 3], device: &Device) -> Tensor<3, Int> {
     let numbers: Vec<i32> = masks.iter().map(|&class| i32::from(class)).collect();
     Tensor::from_data(TensorData::new(numbers, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_in_the_order_of_cells() {
+        let normalisation = Normalisation { mean: 0.0, std: 1.0 };
+        let scene = Scene { image: vec![0; 6], mask: vec![1, 2, 3, 4, 5, 6], channels: 1, height: 2, width: 3 };
+        let batch = SceneBatch::new(&[scene], 1, normalisation);
+        assert_eq!(batch.by_cells(1, [2, 3]), batch.masks);
+        // Two cells, the second with a column past the end.
+        assert_eq!(batch.by_cells(2, [1, 2]), [1, 3, 2, IGNORED, 4, 6, 5, IGNORED]);
+        assert_eq!(batch.by_cells(1, [3, 4])[..8], [1, 2, 3, IGNORED, 4, 5, 6, IGNORED]);
+    }
 }

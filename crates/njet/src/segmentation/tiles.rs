@@ -9,6 +9,7 @@ use crate::data::{Image, Normalisation};
 use crate::layer::PaddingMode;
 use crate::models::UNet;
 use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Bytes of activations that a tile may take, about: a network of four resolutions sees some 400 pixels to each side, and of a
@@ -199,25 +200,34 @@ pub(super) fn paste(mask: &mut [u8], width: usize, tile: &Tile, classes: &[u8]) 
     }
 }
 
+/// Pixels whose classes are found together: so few that their highest logits stay in the first-level cache.
+const PART: usize = 1 << 12;
+
 /// The class with the highest logit of each pixel, the first of equals: `[batch, classes, height, width]` to
 /// `batch · height · width` numbers.
 pub(super) fn classes(logits: &Tensor<4>) -> Vec<u8> {
     let [batch, classes, height, width] = logits.dims();
     let pixels = height * width;
-    let data = logits.clone().into_data();
-    let logits: Vec<f32> = data.iter::<f32>().collect();
+    let data = logits.clone().into_data().convert::<f32>();
+    let logits = data.as_slice::<f32>().expect("converted");
     let mut best = vec![0u8; batch * pixels];
-    for (best, logits) in best.chunks_exact_mut(pixels).zip(logits.chunks_exact(classes * pixels)) {
-        let (first, others) = logits.split_at(pixels);
-        let mut highest = first.to_vec();
-        for (class, plane) in (1..=u8::MAX).zip(others.chunks_exact(pixels)) {
+    // Some pixels of an image at a time, on all threads: an image alone may be large.
+    let parts = best.par_chunks_mut(pixels).zip(logits.par_chunks(classes * pixels)).flat_map(|(best, logits)| {
+        let parts = best.par_chunks_mut(PART).enumerate();
+        parts.map(move |(part, best)| (best, logits, part * PART))
+    });
+    parts.for_each(|(best, logits, from)| {
+        let len = best.len();
+        let plane = |class: usize| &logits[class * pixels + from..][..len];
+        let mut highest = plane(0).to_vec();
+        for (class, plane) in (1..=u8::MAX).zip((1..classes).map(plane)) {
             for ((best, highest), &logit) in best.iter_mut().zip(&mut highest).zip(plane) {
                 if logit > *highest {
                     (*best, *highest) = (class, logit);
                 }
             }
         }
-    }
+    });
     best
 }
 

@@ -1,12 +1,13 @@
 //! Training a network that segments.
 
-use super::batch::SceneBatch;
+use super::batch::{SceneBatch, targets};
 use super::config::SegmentationConfig;
 use super::data::{IGNORED, SegmentationSet};
+use super::loss::deep::lower_resolution;
 use super::evaluate::{SceneEvaluation, evaluate_scenes, segment, workers};
 use super::tiles::{Segmenter, classes};
 use crate::data::{DataError, Random, Stream};
-use crate::models::UNet;
+use crate::models::{DeepLogits, UNet};
 use crate::training::{
     EpochRecord, Objective, Observer, RunDirectory, Settings, Step, TrainingError, Validation, learn, load_model,
     sigmas,
@@ -132,11 +133,18 @@ impl Objective for SegmentationTrainer<'_> {
     }
 
     fn step(&self, model: &UNet, batch: SceneBatch, device: &Device) -> Step {
-        let logits = model.forward(batch.images(device));
+        let DeepLogits { logits, side, lower } = model.forward_deep(batch.images(device));
+        let [images, _, rows, columns] = logits.dims();
+        let masks = batch.by_cells(side, [rows / (side * side), columns]);
         let predictions = classes(&logits.clone().inner());
-        let all = batch.masks.iter().filter(|&&truth| truth != IGNORED).count();
-        let right = batch.masks.iter().zip(&predictions).filter(|(truth, guess)| truth == guess).count();
-        let loss = self.config.loss.forward(logits, batch.targets(device));
+        let all = masks.iter().filter(|&&truth| truth != IGNORED).count();
+        let right = masks.iter().zip(&predictions).filter(|(truth, guess)| truth == guess).count();
+        let mut loss = self.config.loss.forward(logits, targets(&masks, [images, rows, columns], device));
+        for (side, logits) in lower {
+            let weights = &self.config.loss.class_weights;
+            let deep = lower_resolution(logits, side, &batch.masks, batch.size(), weights);
+            loss = loss + deep.mul_scalar(self.config.model.deep_supervision);
+        }
         Step { loss, images: batch.len(), right: batch.len() as f64 * right as f64 / all.max(1) as f64 }
     }
 
@@ -239,6 +247,30 @@ mod tests {
         let images: Vec<f32> = batch.images(&Device::flex()).into_data().iter().collect();
         let expected = pieces.iter().flat_map(|piece| piece.image.iter().map(|&v| config.data.normalisation.apply(v)));
         assert_eq!(images, expected.collect::<Vec<_>>());
+    }
+
+    /// A step takes the pixels in another order than the network gives them: the loss is the same.
+    #[test]
+    fn the_loss_of_a_step_is_that_of_the_networks_logits() {
+        let (set, device) = (set(), Device::flex());
+        let mut config = config(&set);
+        (config.model.widths, config.model.convolutions) = (vec![2, 3, 4], vec![1, 1, 1]);
+        assert_eq!(config.model.up(), [0]);
+        for (up, deep_supervision) in [(None, 0.0), (Some(vec![1, 1]), 0.0), (None, 0.5)] {
+            (config.model.up, config.model.deep_supervision) = (up, deep_supervision);
+            let model = config.init(&device).unwrap();
+            let trainer = SegmentationTrainer::new(&config, &set, &device).unwrap();
+            // 6×7 pixels: the last cells reach past the end.
+            let batch = trainer.batch(&[3, 1], &mut random(7)).unwrap();
+            let (images, targets) = (batch.images(&device), targets(&batch.masks, [2, 6, 7], &device));
+            let expected = config.loss.forward(model.forward(images), targets).into_scalar::<f32>();
+            let loss = trainer.step(&model, batch, &device).loss.into_scalar::<f32>();
+            if deep_supervision == 0.0 {
+                assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+            } else {
+                assert!(loss > expected + 0.1, "two losses of lower resolutions are missing: {loss} {expected}");
+            }
+        }
     }
 
     /// Of the pixels that count all are of one class: soon all of them are right.

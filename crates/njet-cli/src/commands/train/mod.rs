@@ -151,7 +151,7 @@ pub struct Train {
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
-        "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "crop", "loss", "class_weights",
+        "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "up", "deep_supervision", "crop", "loss", "class_weights",
         "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,

@@ -25,6 +25,14 @@ pub struct SegmentFlags {
     /// Convolutions at each resolution on the way down (default: 1,3,4,3; further resolutions have 3)
     #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
     convolutions: Vec<usize>,
+    /// Convolutions after each step up, from the highest resolution that the way up reaches; with fewer steps than the way
+    /// down has, one 1×1 convolution makes the pixels that are missing (default: 0,1,…,1, which ends at half the resolution;
+    /// with safe subsampling 1,…,1)
+    #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
+    up: Vec<usize>,
+    /// Weight of the losses at lower resolutions beside that at the full one; 0: none (default: 0.3)
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    deep_supervision: Option<f64>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     crop: Option<usize>,
@@ -54,6 +62,8 @@ impl SegmentFlags {
         let flags = [
             (!self.widths.is_empty(), "--widths"),
             (!self.convolutions.is_empty(), "--convolutions"),
+            (!self.up.is_empty(), "--up"),
+            (self.deep_supervision.is_some(), "--deep-supervision"),
             (self.crop.is_some(), "--crop"),
             (self.loss.is_some(), "--loss"),
             (self.class_weights.is_some(), "--class-weights"),
@@ -182,6 +192,9 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
         [] => UNetConfig::usual_convolutions(model.widths.len()),
         given => given.to_vec(),
     };
+    model.up = (!flags.up.is_empty()).then(|| flags.up.clone());
+    model.up = Some(model.up());
+    model.deep_supervision = flags.deep_supervision.unwrap_or(model.deep_supervision);
     model.safe_ratio = train.safe_ratio;
     model.njet = LayerSettings {
         order: train.order,

@@ -29,7 +29,7 @@ const SEEDS: usize = 3;
 
 /// Pieces of scenes that a run trains on, each scene as often as that takes: enough to tell the settings apart, and short
 /// enough that four settings and three seeds take less than an hour on two cores.
-const PIECES: usize = 4_000;
+const PIECES: usize = 5_000;
 
 /// What the runs of a row have in common.
 #[derive(Debug, Clone, PartialEq)]

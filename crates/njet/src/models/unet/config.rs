@@ -26,8 +26,15 @@ pub struct UNetConfig {
     pub subsampling: Subsampling,
     /// Channels at each resolution, from the full one to the bottom: one number more than there are steps.
     pub widths: Vec<usize>,
-    /// Convolutions at each resolution on the way down. On the way up there is one at each.
+    /// Convolutions at each resolution on the way down.
     pub convolutions: Vec<usize>,
+    /// Convolutions after each step up, from the highest resolution to which the steps lead; `None`: the usual ones. With
+    /// fewer steps than on the way down the head sees a lower resolution than the image's. Safe subsampling has as many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<Vec<usize>>,
+    /// Weight of the losses at the lower resolutions beside that at the full one; 0: none. Safe subsampling has none: its
+    /// resolutions are no whole parts of the image's.
+    pub deep_supervision: f64,
     /// Channels of the input.
     pub channels: usize,
     /// Classes.
@@ -42,6 +49,9 @@ pub struct UNetConfig {
 const MOST_STEPS: usize = 8;
 const MOST_CHANNELS: usize = 4096;
 const MOST_CONVOLUTIONS: usize = 64;
+
+/// Usual weight of the losses at lower resolutions.
+const DEEP_SUPERVISION: f64 = 0.3;
 
 /// Usual channels: few at the full resolution, where each costs most.
 const WIDTHS: [usize; 4] = [16, 48, 96, 128];
@@ -68,6 +78,8 @@ impl UNetConfig {
             subsampling: Subsampling::Strides,
             widths: WIDTHS.to_vec(),
             convolutions: DOWN.to_vec(),
+            up: None,
+            deep_supervision: DEEP_SUPERVISION,
             channels,
             classes,
             safe_ratio: 1.0,
@@ -80,11 +92,32 @@ impl UNetConfig {
         (0..resolutions).map(|level| DOWN[level.min(DOWN.len() - 1)]).collect()
     }
 
+    /// The convolutions after each step up, from the highest resolution. By default the way up ends at half the resolution
+    /// of the image, where there are more than two, and has a convolution at each resolution below that; with safe
+    /// subsampling one at each.
+    pub fn up(&self) -> Vec<usize> {
+        if let Some(up) = &self.up {
+            return up.clone();
+        }
+        let steps = self.widths.len().saturating_sub(1);
+        if self.subsampling == Subsampling::Safe || steps < 2 {
+            return vec![1; steps];
+        }
+        (0..steps - 1).map(|level| usize::from(level > 0)).collect()
+    }
+
+    fn supervises_deep(&self) -> bool {
+        self.deep_supervision > 0.0 && self.subsampling == Subsampling::Strides
+    }
+
     /// The ways that images become smaller which a U-Net cannot have, and other settings that make no network.
     fn check(&self) -> Result<(), ModelError> {
         let Self { channels, classes, ref widths, ref convolutions, .. } = *self;
         if channels == 0 || classes < 2 {
             return Err(ModelError::Empty { channels, classes });
+        }
+        if !(self.deep_supervision.is_finite() && self.deep_supervision >= 0.0) {
+            return Err(ModelError::DeepSupervision(self.deep_supervision));
         }
         let between = |what, value, most| match (1..=most).contains(&value) {
             true => Ok(()),
@@ -96,6 +129,16 @@ impl UNetConfig {
         }
         widths.iter().try_for_each(|&width| between("a number of channels", width, MOST_CHANNELS))?;
         convolutions.iter().try_for_each(|&count| between("a number of convolutions", count, MOST_CONVOLUTIONS))?;
+        let (up, steps) = (self.up(), widths.len() - 1);
+        let least = if self.subsampling == Subsampling::Safe { steps } else { 1 };
+        if !(least..=steps).contains(&up.len()) {
+            return Err(ModelError::StepsUp { up: up.len(), least, most: steps });
+        }
+        if let Some(&value) = up.iter().find(|&&count| count > MOST_CONVOLUTIONS) {
+            let what = "a number of convolutions after a step up";
+            return Err(ModelError::UNet { what, value, least: 0, most: MOST_CONVOLUTIONS });
+        }
+        between("the number of outputs of the head", self.classes << (2 * (steps - up.len())), MOST_CHANNELS)?;
         match (self.subsampling, self.layer, self.njet.sharing) {
             (Subsampling::None, ..) => Err(ModelError::NoSubsampling),
             (Subsampling::Safe, LayerKind::Conv, _) => Err(ModelError::SafePlain),
@@ -128,12 +171,23 @@ impl UNetConfig {
             }
         }
         let mut ups = Vec::new();
-        for (level, &channels) in self.widths.iter().enumerate().rev().skip(1) {
+        let mut up = self.up();
+        // The resolution that the head sees.
+        let last = self.widths.len() - 1 - up.len();
+        for (level, &count) in up.iter().enumerate().rev() {
+            let level = last + level;
             ups.push(Up { name: format!("up{level}.step"), kind: self.step(level, device)? });
-            blocks.push(self.block(format!("up{level}.conv"), [channels; 2], Place::Within, device)?);
+            for number in 1..=count {
+                let channels = [self.widths[level]; 2];
+                blocks.push(self.block(format!("up{level}.conv{number}"), channels, Place::Within, device)?);
+            }
         }
-        let head = Conv2dConfig::new([self.widths[0], self.classes], [1, 1]).init(device);
-        Ok(UNet { blocks, ups, head, convolutions: self.convolutions.clone(), subsampling: self.subsampling })
+        up.reverse();
+        let logits = |&channels: &usize| Conv2dConfig::new([channels, self.classes], [1, 1]).init(device);
+        let lower = if self.supervises_deep() { &self.widths[last + 1..] } else { &[] };
+        let deep = lower.iter().rev().map(logits).collect();
+        let head = Conv2dConfig::new([self.widths[last], self.classes << (2 * last)], [1, 1]).init(device);
+        Ok(UNet { blocks, ups, head, deep, convolutions: self.convolutions.clone(), up, subsampling: self.subsampling })
     }
 
     fn block(

@@ -6,7 +6,6 @@ use crate::models::architecture::Subsampling;
 use crate::models::block::Convolution;
 use crate::models::describe::{Description, Features, LayerDescription, chain, njet_multiply_adds};
 use crate::models::pool::Pool;
-use std::slice;
 
 impl UNet {
     /// Describes the network for images of `height` × `width`.
@@ -26,17 +25,18 @@ impl UNet {
         }
         for (step, skip) in self.steps().zip(skips.into_iter().rev()) {
             features = describe(&step, features, skip, &mut layers);
-            features = chain(slice::from_ref(step.block), features, &mut layers);
+            features = chain(step.blocks, features, &mut layers);
         }
-        let [classes, inputs, ..] = self.head.weight.dims();
+        let [planes, inputs, ..] = self.head.weight.dims();
+        let [rows, columns] = [height, width].map(|pixels| pixels.div_ceil(self.head_stride()));
         layers.push(LayerDescription {
             name: "head".to_owned(),
             kind: "conv",
             sigma: Vec::new(),
             kernel: [1, 1],
             receptive_field: features.side(),
-            parameters: (inputs + 1) * classes,
-            multiply_adds: (inputs * classes * height * width) as u64,
+            parameters: (inputs + 1) * planes,
+            multiply_adds: (inputs * planes * rows * columns) as u64,
         });
         Description {
             parameters: layers.iter().map(|layer| layer.parameters).sum(),
@@ -59,7 +59,7 @@ impl UNet {
             blocks[0].convolution.channels_out() * size[0] * size[1]
         });
         let largest = resolutions.max().unwrap_or(0).div_ceil(SIDE * SIDE);
-        largest.max(self.head.weight.dims()[0])
+        largest.max(self.head.weight.dims()[0] / self.head_stride().pow(2))
     }
 
     /// Pixels of the image, on each side of an output pixel, that it depends on at the present σ at most: half the

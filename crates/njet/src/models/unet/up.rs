@@ -47,7 +47,7 @@ impl Up {
                 let alpha = coefficients.alpha.val();
                 njet_conv_transpose2d(x, alpha, layer.log2_sigma.val(), None, &layer.settings(), size)
             }
-            UpKind::Conv(conv) => pixels_of_channels(convolve(conv, x)),
+            UpKind::Conv(conv) => pixels_of_channels(convolve(conv, x), 2),
         }
     }
 
@@ -68,12 +68,16 @@ impl Up {
     }
 }
 
-/// `[batch, 4·channels, height, width]` to `[batch, channels, 2·height, 2·width]`: four channels that follow one another
-/// become 2×2 pixels.
-fn pixels_of_channels(x: Tensor<4>) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    let x = x.reshape([batch, channels / 4, 2, 2, height, width]).permute([0, 1, 4, 2, 5, 3]);
-    x.reshape([batch, channels / 4, 2 * height, 2 * width])
+/// `[batch, side²·channels, height, width]` to `[batch, channels, side·height, side·width]`: side² channels that follow one
+/// another become side×side pixels.
+pub(super) fn pixels_of_channels(x: Tensor<4>, side: usize) -> Tensor<4> {
+    if side == 1 {
+        return x;
+    }
+    let [batch, planes, height, width] = x.dims();
+    let channels = planes / (side * side);
+    let x = x.reshape([batch, channels, side, side, height, width]).permute([0, 1, 4, 2, 5, 3]);
+    x.reshape([batch, channels, side * height, side * width])
 }
 
 #[cfg(test)]
@@ -85,7 +89,7 @@ mod tests {
     fn four_channels_become_a_square() {
         let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &Device::flex());
         // Four channels of one row of two pixels.
-        let y = pixels_of_channels(x.reshape([1, 4, 1, 2]));
+        let y = pixels_of_channels(x.reshape([1, 4, 1, 2]), 2);
         assert_eq!(y.dims(), [1, 1, 2, 4]);
         assert_eq!(y.into_data().iter::<f32>().collect::<Vec<_>>(), [1.0, 3.0, 2.0, 4.0, 5.0, 7.0, 6.0, 8.0]);
     }

@@ -4,6 +4,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+pub(super) mod deep;
 #[cfg(feature = "flex")]
 mod fused;
 

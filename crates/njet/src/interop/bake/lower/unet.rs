@@ -11,7 +11,8 @@ use burn::nn::conv::Conv2d;
 pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Graph, BakeError> {
     let channels = model.blocks.first().map_or(1, |block| channels_in(&block.convolution));
     let mut lowering = Lowering { graph: Graph::new(channels, baking.size), baking };
-    let [classes, ..] = model.head.weight.dims();
+    let side = model.head_stride();
+    let classes = model.head.weight.dims()[0] / (side * side);
     lowering.graph.per_pixel = Some(classes);
     let image = Planes { value: Value::Image, size: baking.size };
     let whole = lowering.padded(model.total_stride().unwrap_or(1), image);
@@ -30,9 +31,12 @@ pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Gr
         let larger = lowering.step_up(step.up, step.down, x, skip)?;
         let name = format!("{}.skip", unit(&step.up.name));
         let value = lowering.graph.push(name, Operation::Add, &[skip.value, larger]);
-        x = lowering.block(step.block, Planes { value, ..skip })?;
+        x = lowering.chain(step.blocks, Planes { value, ..skip })?;
     }
-    let value = lowering.graph.push("head", Operation::Convolve(convolve(&model.head)), &[x.value]);
+    let mut value = lowering.graph.push("head", Operation::Convolve(convolve(&model.head)), &[x.value]);
+    if side > 1 {
+        value = lowering.graph.push("head.pixels", Operation::ConvolveTransposed(pixels(classes, side)), &[value]);
+    }
     if whole.value != image.value {
         lowering.cropped(value, whole, image);
     }
@@ -128,5 +132,19 @@ fn squares(conv: &Conv2d) -> ConvolveTransposed {
         cut: [(0, 0); 2],
         more: [0, 0],
         groups: 1,
+    }
+}
+
+/// Channels that become side×side pixels, side² of them for each class: a transposed convolution that copies.
+fn pixels(classes: usize, side: usize) -> ConvolveTransposed {
+    let square = side * side;
+    let weight = (0..classes * square).flat_map(|plane| (0..square).map(move |pixel| if plane % square == pixel { 1.0 } else { 0.0 }));
+    ConvolveTransposed {
+        weight: Array::new([classes * square, 1, side, side], weight.collect()),
+        bias: None,
+        stride: [side; 2],
+        cut: [(0, 0); 2],
+        more: [0, 0],
+        groups: classes,
     }
 }

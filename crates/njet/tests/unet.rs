@@ -108,7 +108,13 @@ fn every_parameter_has_a_gradient() {
         model.visit(&mut missing);
         let scales = model.njet_layers().count();
         // Blocks of weight, gain and offset; steps up; the head with its bias; and σ.
-        assert_eq!(missing.1, 3 * model.blocks.len() + model.ups.len() + 2 + scales, "{:?} {:?}", config.layer, config.subsampling);
+        assert_eq!(
+            missing.1,
+            3 * model.blocks.len() + model.ups.len() + 2 + scales,
+            "{:?} {:?}",
+            config.layer,
+            config.subsampling
+        );
         assert_eq!(missing.2, 0, "{:?} {:?}: gradients that are zero", config.layer, config.subsampling);
     }
 }
@@ -333,10 +339,7 @@ fn settings_that_make_no_network_are_refused() {
         (UNetConfig { up: Some(vec![]), ..new() }, "for 0 steps: give 1 to 3 numbers for 3 steps down"),
         (UNetConfig { up: Some(vec![1; 4]), ..new() }, "for 4 steps: give 1 to 3"),
         (UNetConfig { up: Some(vec![0, 65]), ..new() }, "after a step up of a U-Net is 65"),
-        (
-            UNetConfig { up: Some(vec![1]), subsampling: Subsampling::Safe, ..new() },
-            "for 1 steps: give 3 numbers",
-        ),
+        (UNetConfig { up: Some(vec![1]), subsampling: Subsampling::Safe, ..new() }, "for 1 steps: give 3 numbers"),
         (UNetConfig { deep_supervision: -1.0, ..new() }, "lower resolutions is -1"),
         (UNetConfig { classes: 1, ..new() }, "two classes"),
         (UNetConfig { subsampling: Subsampling::Safe, layer: LayerKind::Conv, ..new() }, "plain convolutions has none"),

@@ -3,8 +3,8 @@
 use super::batch::{SceneBatch, targets};
 use super::config::SegmentationConfig;
 use super::data::{IGNORED, SegmentationSet};
-use super::loss::deep::lower_resolution;
 use super::evaluate::{SceneEvaluation, evaluate_scenes, segment, workers};
+use super::loss::deep::lower_resolution;
 use super::tiles::{Segmenter, classes};
 use crate::data::{DataError, Random, Stream};
 use crate::models::{DeepLogits, UNet};

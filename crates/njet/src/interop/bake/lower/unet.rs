@@ -138,7 +138,8 @@ fn squares(conv: &Conv2d) -> ConvolveTransposed {
 /// Channels that become side×side pixels, side² of them for each class: a transposed convolution that copies.
 fn pixels(classes: usize, side: usize) -> ConvolveTransposed {
     let square = side * side;
-    let weight = (0..classes * square).flat_map(|plane| (0..square).map(move |pixel| if plane % square == pixel { 1.0 } else { 0.0 }));
+    let weight = (0..classes * square)
+        .flat_map(|plane| (0..square).map(move |pixel| if plane % square == pixel { 1.0 } else { 0.0 }));
     ConvolveTransposed {
         weight: Array::new([classes * square, 1, side, side], weight.collect()),
         bias: None,

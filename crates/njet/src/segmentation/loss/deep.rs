@@ -60,6 +60,11 @@ mod tests {
         };
         assert!((loss(&[]) - expected([1.0, 1.0])).abs() < 1e-6, "{}", loss(&[]));
         assert!((loss(&[3.0, 0.5]) - expected([3.0, 0.5])).abs() < 1e-6);
+        // The same with rows and columns exchanged, and twice.
+        let logits = Tensor::<4>::from_floats(logits, &device).swap_dims(2, 3).repeat_dim(0, 2);
+        let masks = [0, IGNORED, 1, 0, 1, 1].repeat(2);
+        let turned = lower_resolution(logits, 2, &masks, [3, 2], &[3.0, 0.5]).into_scalar::<f32>();
+        assert!((f64::from(turned) - expected([3.0, 0.5])).abs() < 1e-6, "{turned}");
     }
 
     #[test]

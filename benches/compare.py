@@ -61,7 +61,8 @@ LAYER_BOUNDS = {
 }
 DEPTHWISE_BOUNDS = {1.0: 0.5, 2.0: 0.25}
 EXTENT_BOUNDS = {1.0: 1.1, 2.0: 1.15}
-# The U-Net's channels at each resolution, and its convolutions there on the way down: njet's own.
+# The U-Net's channels at each resolution, its convolutions there on the way down, and those after each step up from the
+# highest resolution: njet's own.
 UNET_WIDTHS, UNET_CONVOLUTIONS, UNET_UP = [16, 48, 96, 128], [1, 3, 4, 3], [0, 1]
 # How many times the images a second of PyTorch's U-Net with kernels that are built at σ 2, and of its 3x3 twin.
 UNET_SPEEDUPS = {"dense": 3, "conv": 0.8}

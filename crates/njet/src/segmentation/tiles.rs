@@ -257,6 +257,23 @@ fn along(pixels: usize, side: usize, overlap: usize) -> Vec<Along> {
 mod tests {
     use super::*;
 
+    /// More pixels than are taken together.
+    #[test]
+    fn the_class_of_the_highest_logit() {
+        let (pixels, logit) = (PART + 903, |image: usize, class: usize, pixel: usize| {
+            ((pixel * (31 + 7 * class) + 17 * image) % 101) as f32
+        });
+        let at = |i: usize| logit(i / (3 * pixels), i / pixels % 3, i % pixels);
+        let logits: Vec<f32> = (0..2 * 3 * pixels).map(at).collect();
+        let logits = Tensor::<4>::from_data(TensorData::new(logits, [2, 3, 1, pixels]), &Device::flex());
+        let best = |image: usize, pixel: usize| {
+            let of = |class: usize| logit(image, class, pixel);
+            (0..3).fold(0, |best, class| if of(class) > of(best) { class } else { best }) as u8
+        };
+        let expected: Vec<u8> = (0..2 * pixels).map(|i| best(i / pixels, i % pixels)).collect();
+        assert!(classes(&logits) == expected);
+    }
+
     #[test]
     fn pieces_make_up_the_axis_and_see_enough() {
         for (pixels, side, overlap) in [(1, 12, 4), (12, 12, 4), (13, 12, 4), (100, 12, 4), (101, 24, 8), (7, 4, 0)] {

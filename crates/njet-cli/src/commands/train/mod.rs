@@ -92,7 +92,7 @@ pub struct Train {
     /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
-    /// Passes over the training images (default: 8; to segment, as many as 16,000 pieces take, from 4 to 100)
+    /// Passes over the training images (default: 8; to segment, as many as 20,000 pieces take, from 4 to 100)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<usize>,
     /// Images in a step (default: 64, to segment 8)
@@ -151,8 +151,8 @@ pub struct Train {
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
-        "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "up", "deep_supervision", "crop", "loss", "class_weights",
-        "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
+        "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "up",
+        "deep_supervision", "crop", "loss", "class_weights", "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,
     /// Draw the curves of the run on the terminal while it goes

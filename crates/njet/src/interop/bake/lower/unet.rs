@@ -125,27 +125,19 @@ fn squares(conv: &Conv2d) -> ConvolveTransposed {
     let rows = floats(conv.weight.val());
     // `[channels_out · 4, channels_in]` to `[channels_in, channels_out, 2, 2]`.
     let weight = (0..channels_in).flat_map(|i| rows.iter().skip(i).step_by(channels_in).copied()).collect();
-    ConvolveTransposed {
-        weight: Array::new([channels_in, planes / SQUARE, 2, 2], weight),
-        bias: None,
-        stride: [2, 2],
-        cut: [(0, 0); 2],
-        more: [0, 0],
-        groups: 1,
-    }
+    side_by_side(Array::new([channels_in, planes / SQUARE, 2, 2], weight), 1)
 }
 
 /// Channels that become side×side pixels, side² of them for each class: a transposed convolution that copies.
 fn pixels(classes: usize, side: usize) -> ConvolveTransposed {
     let square = side * side;
-    let weight = (0..classes * square)
-        .flat_map(|plane| (0..square).map(move |pixel| if plane % square == pixel { 1.0 } else { 0.0 }));
-    ConvolveTransposed {
-        weight: Array::new([classes * square, 1, side, side], weight.collect()),
-        bias: None,
-        stride: [side; 2],
-        cut: [(0, 0); 2],
-        more: [0, 0],
-        groups: classes,
-    }
+    let one_hot = |plane: usize| (0..square).map(move |pixel| if plane % square == pixel { 1.0 } else { 0.0 });
+    let weight = (0..classes * square).flat_map(one_hot).collect();
+    side_by_side(Array::new([classes * square, 1, side, side], weight), classes)
+}
+
+/// A transposed convolution whose squares touch and do not overlap: the stride is their side.
+fn side_by_side(weight: Array, groups: usize) -> ConvolveTransposed {
+    let stride = [weight.shape[2], weight.shape[3]];
+    ConvolveTransposed { weight, bias: None, stride, cut: [(0, 0); 2], more: [0, 0], groups }
 }

@@ -43,6 +43,8 @@ fn scales_of_no_sense() {
         place.refuses(&format!("eval run --scales {scale}"), 2, &["invalid value", "--scales"]);
     }
     place.refuses("eval run --rescale", 2, &["--scales"]);
+    place.refuses("eval run --also-at 0.5", 2, &["--also-at", "classifies"]);
+    place.refuses("predict run image.png --also-at 0.5", 2, &["--also-at", "classifies"]);
     place.refuses("eval run --scales 1,0.3", 1, &["at scale 0.3", "2×2", "too small for njet-small", "4×4"]);
     place.refuses("eval run --scales 1,1000", 1, &["at scale 1000", "8000×8000", "smaller scale"]);
 }

@@ -112,6 +112,20 @@ fn masks_and_overlays_are_written() {
 }
 
 #[test]
+fn an_answer_may_be_averaged_over_sizes() {
+    let place = with_run();
+    let [alone, averaged] =
+        ["", " --also-at 0.5,0.01"].map(|also| place.run(&format!("eval run --json{also}")).done().json());
+    assert_ne!(alone["loss"], averaged["loss"]);
+    assert_eq!(alone["count"], averaged["count"]);
+    place.run("predict run data/val/images/0.png --also-at 0.5 --out here").done();
+    for (factor, reason) in [("1", "less than 1"), ("0", "0.001"), ("-0.5", "0.001"), ("half", "no number")] {
+        place.refuses(&format!("eval run --also-at {factor}"), 2, &["invalid value", "--also-at", reason]);
+        place.refuses(&format!("predict run a.png --also-at 0.5,{factor}"), 2, &["invalid value", "--also-at", reason]);
+    }
+}
+
+#[test]
 fn the_network_is_described_layer_by_layer() {
     let place = with_run();
     let result = place.run("inspect run --json").done().json();
@@ -284,9 +298,11 @@ fn flags_become_settings() {
         &["class-weights = [1.0, 2.0, 3.0]", "crop = [16, 16]", "widths = [4, 8]", "convolutions = [2, 2]"],
     );
     // The usual rates are those of segmentation, which are not those of classification.
-    has(text, &["lr = 0.02", "weight-decay = 0.1", "up = [1]", "deep-supervision = 0.3"]);
-    let text = settings("--lr 0.005 --weight-decay 0.02 --up 3 --deep-supervision 0.1", "other-rates");
-    has(text, &["lr = 0.005", "weight-decay = 0.02", "up = [3]", "deep-supervision = 0.1"]);
+    has(text, &["lr = 0.03", "weight-decay = 0.1", "up = [1]", "deep-supervision = 0.3", "extent = 2.0"]);
+    let text = settings("--lr 0.005 --weight-decay 0.02 --up 3 --deep-supervision 0.1 --extent 3", "other-rates");
+    has(text, &["lr = 0.005", "weight-decay = 0.02", "up = [3]", "deep-supervision = 0.1", "extent = 3.0"]);
+    // Strides that follow σ need a Gaussian that is not cut.
+    has(settings("--subsampling safe", "safe"), &["extent = 4.0"]);
     let text = settings("--quarter-turns --scale-jitter 1.5 --colour-jitter 0.4 --loss dice+cross-entropy", "two");
     has(text.clone(), &["flip = true", "quarter-turns = true", "scale = 1.5", "colour = 0.4", "learn-sigma = true"]);
     has(text, &["padding-mode = \"zeros\"", "cross-entropy = 1.0", "dice = 1.0", "focal = 0.0", "seed = 1"]);

@@ -1,20 +1,21 @@
-//! Batch normalisation followed by ReLU, in as few passes over memory as it has dependencies.
+//! Batch normalisation followed by a nonlinearity, in as few passes over memory as it has dependencies.
 //!
 //! As separate tensor operations the two make some thirty passes over the activations in a training
 //! step. Here a channel is taken at a time: what its statistics read is still in cache when it is
 //! normalised.
 //!
-//! With `x̂ = (x − μ)/√(v + ε)` over the images and pixels of a channel, `y = max(0, γ·x̂ + β)` and the
-//! upstream gradient `g` where `y > 0`, zero elsewhere (Ioffe and Szegedy 2015):
-//! `∂β = Σ g`, `∂γ = Σ g·x̂`, `∂x = γ/√(v + ε) · (g − ∂β/n − x̂·∂γ/n)`.
+//! With `x̂ = (x − μ)/√(v + ε)` over the images and pixels of a channel, `z = γ·x̂ + β`, `y = f(z)` and
+//! `g = ∂y · f′(z)` (Ioffe and Szegedy 2015): `∂β = Σ g`, `∂γ = Σ g·x̂`, `∂x = γ/√(v + ε) · (g − ∂β/n − x̂·∂γ/n)`.
 
 use crate::KernelError;
 use crate::disjoint::Filling;
 use crate::engine::Isa;
 use crate::isa::Body;
+use crate::nonlinearity::{Nonlinearity, Pointwise, Relu, Swish};
 use crate::real::Real;
 use crate::sum::sum;
 use rayon::prelude::*;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// `[batch, channels, pixels]`.
@@ -81,7 +82,7 @@ impl<T: Real> Norm<'_, T> {
         ]
     }
 
-    /// γ·x̂ + β as `scale · x + offset`. One expression for both passes: they must agree on the sign.
+    /// γ·x̂ + β as `scale · x + offset`. One expression for both passes: they must agree on the sign that a ReLU sees.
     fn affine(&self, channel: usize) -> Affine<T> {
         let inverse = 1.0 / (self.variance[channel].to_f64() + self.epsilon).sqrt();
         let scale = self.gamma[channel].to_f64() * inverse;
@@ -157,11 +158,23 @@ impl<T: Real> Body for SumOfSquares<'_, T> {
     }
 }
 
-/// `y = max(0, γ·x̂ + β)`.
+/// `y = f(γ·x̂ + β)`.
 ///
 /// # Errors
 /// A slice whose length is not that of its shape.
-pub fn forward<T: Real>(shape: &Activations, norm: &Norm<'_, T>, x: &[T]) -> Result<Vec<T>, KernelError> {
+pub fn forward<T: Real>(
+    shape: &Activations,
+    norm: &Norm<'_, T>,
+    f: Nonlinearity,
+    x: &[T],
+) -> Result<Vec<T>, KernelError> {
+    match f {
+        Nonlinearity::Relu => forward_by::<T, Relu>(shape, norm, x),
+        Nonlinearity::Swish => forward_by::<T, Swish>(shape, norm, x),
+    }
+}
+
+fn forward_by<T: Real, F: Pointwise>(shape: &Activations, norm: &Norm<'_, T>, x: &[T]) -> Result<Vec<T>, KernelError> {
     shape.check("batch_norm forward", &[("x", x.len())], &norm.lengths())?;
     let mut filling = Filling::new(x.len());
     let y = filling.parts(x.len());
@@ -170,27 +183,26 @@ pub fn forward<T: Real>(shape: &Activations, norm: &Norm<'_, T>, x: &[T]) -> Res
         for range in shape.planes(channel) {
             // SAFETY: a plane belongs to one channel, a channel to one task.
             let y = unsafe { y.part(range.clone()) };
-            Isa::Best.run(Apply { affine, x: &x[range], y });
+            Isa::Best.run(Apply { affine, x: &x[range], y, f: PhantomData::<F> });
         }
     });
     // SAFETY: the planes of all channels are all of y, and each has been written.
     Ok(unsafe { filling.finish(x.len()) })
 }
 
-struct Apply<'a, T> {
+struct Apply<'a, T, F> {
     affine: Affine<T>,
     x: &'a [T],
     y: &'a mut [MaybeUninit<T>],
+    f: PhantomData<F>,
 }
 
-impl<T: Real> Body for Apply<'_, T> {
+impl<T: Real, F: Pointwise> Body for Apply<'_, T, F> {
     type Output = ();
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
         for (y, &x) in self.y.iter_mut().zip(self.x) {
-            let value = self.affine.apply::<FUSED>(x);
-            // Written so that NaN stays NaN: a run that diverged must be seen.
-            y.write(if value < T::ZERO { T::ZERO } else { value });
+            y.write(F::value::<T, FUSED>(self.affine.apply::<FUSED>(x)));
         }
     }
 }
@@ -214,6 +226,19 @@ pub struct NormGradients<T> {
 pub fn backward<T: Real>(
     shape: &Activations,
     norm: &Norm<'_, T>,
+    f: Nonlinearity,
+    x: &[T],
+    grad_y: &[T],
+) -> Result<NormGradients<T>, KernelError> {
+    match f {
+        Nonlinearity::Relu => backward_by::<T, Relu>(shape, norm, x, grad_y),
+        Nonlinearity::Swish => backward_by::<T, Swish>(shape, norm, x, grad_y),
+    }
+}
+
+fn backward_by<T: Real, F: Pointwise>(
+    shape: &Activations,
+    norm: &Norm<'_, T>,
     x: &[T],
     grad_y: &[T],
 ) -> Result<NormGradients<T>, KernelError> {
@@ -225,59 +250,67 @@ pub fn backward<T: Real>(
         let affine = norm.affine(channel);
         let (mut by_gamma, mut by_beta) = (0.0, 0.0);
         for range in shape.planes(channel) {
-            let [g, gx] = Isa::Best.run(Reduce { affine, x: &x[range.clone()], grad_y: &grad_y[range] });
+            // SAFETY: a plane belongs to one channel, a channel to one task.
+            let inner = unsafe { shared.part(range.clone()) };
+            let reduce = Reduce { affine, x: &x[range.clone()], grad_y: &grad_y[range], inner, f: PhantomData::<F> };
+            let [g, gx] = Isa::Best.run(reduce);
             by_beta += g;
             by_gamma += gx;
         }
         let means = [by_beta / count, by_gamma / count].map(T::from_f64);
         for range in shape.planes(channel) {
-            // SAFETY: a plane belongs to one channel, a channel to one task.
-            let grad_x = unsafe { shared.part(range.clone()) };
-            Isa::Best.run(Scatter { affine, means, x: &x[range.clone()], grad_y: &grad_y[range], grad_x });
+            // SAFETY: as above, and `Reduce` has written it.
+            let grad_x = unsafe { shared.part(range.clone()).assume_init_mut() };
+            Isa::Best.run(Scatter { affine, means, x: &x[range], grad_x });
         }
         (T::from_f64(by_gamma), T::from_f64(by_beta))
     };
     let (gamma, beta) = (0..shape.channels).into_par_iter().map(by_channel).unzip();
-    // SAFETY: as in `forward`.
+    // SAFETY: as in `forward_by`.
     let x = unsafe { filling.finish(x.len()) };
     Ok(NormGradients { x, gamma, beta })
 }
 
-/// `[Σ g, Σ g·x̂]`.
-struct Reduce<'a, T> {
+/// g, which is kept: of some nonlinearities it takes longer to find than to read. And `[Σ g, Σ g·x̂]`.
+struct Reduce<'a, T, F> {
     affine: Affine<T>,
     x: &'a [T],
     grad_y: &'a [T],
+    inner: &'a mut [MaybeUninit<T>],
+    f: PhantomData<F>,
 }
 
-impl<T: Real> Body for Reduce<'_, T> {
+impl<T: Real, F: Pointwise> Body for Reduce<'_, T, F> {
     type Output = [f64; 2];
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> [f64; 2] {
-        let Self { affine, x, grad_y } = self;
-        let masked = |x: T, g: T| if affine.apply::<FUSED>(x) > T::ZERO { g } else { T::ZERO };
-        [sum(x, grad_y, masked), sum(x, grad_y, |x, g| masked(x, g) * ((x - affine.mean) * affine.inverse))]
+        let Self { affine, x, grad_y, inner, .. } = self;
+        for ((inner, &x), &g) in inner.iter_mut().zip(x).zip(grad_y) {
+            inner.write(g * F::slope::<T, FUSED>(affine.apply::<FUSED>(x)));
+        }
+        // SAFETY: all have been written: the three are of one length.
+        let inner: &[T] = unsafe { inner.assume_init_ref() };
+        [sum(inner, inner, |g, _| g), sum(x, inner, |x, g| g * ((x - affine.mean) * affine.inverse))]
     }
 }
 
+/// The gradient of x in the place of g.
 struct Scatter<'a, T> {
     affine: Affine<T>,
     /// Of g and of g·x̂.
     means: [T; 2],
     x: &'a [T],
-    grad_y: &'a [T],
-    grad_x: &'a mut [MaybeUninit<T>],
+    grad_x: &'a mut [T],
 }
 
 impl<T: Real> Body for Scatter<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { affine, means: [mean, mean_normalised], x, grad_y, grad_x } = self;
-        for ((out, &x), &g) in grad_x.iter_mut().zip(x).zip(grad_y) {
-            let g = if affine.apply::<FUSED>(x) > T::ZERO { g } else { T::ZERO };
+        let Self { affine, means: [mean, mean_normalised], x, grad_x } = self;
+        for (g, &x) in grad_x.iter_mut().zip(x) {
             let normalised = (x - affine.mean) * affine.inverse;
-            out.write(affine.scale * (g - mean - normalised * mean_normalised));
+            *g = affine.scale * (*g - mean - normalised * mean_normalised);
         }
     }
 }

@@ -47,6 +47,7 @@ pub mod engine;
 mod error;
 mod geometry;
 mod isa;
+mod nonlinearity;
 pub mod peak;
 mod real;
 pub mod reference;
@@ -60,4 +61,5 @@ pub use error::KernelError;
 pub use geometry::{
     Axis, AxisConfig, CentredAxis, CentredConfig, Geometry, GeometryConfig, MAX_ORDER, Sharing, centred_position,
 };
+pub use nonlinearity::Nonlinearity;
 pub use real::Real;

@@ -1,5 +1,6 @@
 //! The two floating-point types that the kernels compute in.
 
+use crate::nonlinearity::sigmoid_f32;
 use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 
 pub(crate) mod sealed {
@@ -89,10 +90,12 @@ pub trait Real:
     /// `self · factor + addend` in one rounding where `FUSED`, else in two. A fused operation
     /// is one instruction only on machines that have it; elsewhere it is a slow library call.
     fn multiply_add<const FUSED: bool>(self, factor: Self, addend: Self) -> Self;
+    /// 1 / (1 + e⁻ˣ) of itself.
+    fn sigmoid<const FUSED: bool>(self) -> Self;
 }
 
 macro_rules! real {
-    ($type:ty) => {
+    ($type:ty, $sigmoid:expr) => {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -108,8 +111,12 @@ macro_rules! real {
             fn multiply_add<const FUSED: bool>(self, factor: Self, addend: Self) -> Self {
                 if FUSED { self.mul_add(factor, addend) } else { self * factor + addend }
             }
+            #[inline(always)]
+            fn sigmoid<const FUSED: bool>(self) -> Self {
+                $sigmoid(self)
+            }
         }
     };
 }
-real!(f32);
-real!(f64);
+real!(f32, sigmoid_f32::<FUSED>);
+real!(f64, |z: f64| 1.0 / (1.0 + (-z).exp()));

@@ -1,5 +1,6 @@
-//! Batch normalisation with ReLU against its definition in f64 and central differences.
+//! Batch normalisation with what follows it against its definition in f64 and central differences.
 
+use njet_kernels::Nonlinearity;
 use njet_kernels::batch_norm::{Activations, Norm, backward, forward, moments};
 use proptest::prelude::*;
 
@@ -11,7 +12,7 @@ fn channel(shape: &Activations, x: &[f64], c: usize) -> Vec<f64> {
 }
 
 /// Straight from the definition.
-fn reference(shape: &Activations, gamma: &[f64], beta: &[f64], x: &[f64]) -> Vec<f64> {
+fn reference(shape: &Activations, f: Nonlinearity, gamma: &[f64], beta: &[f64], x: &[f64]) -> Vec<f64> {
     let mut y = vec![0.0; x.len()];
     for c in 0..shape.channels {
         let values = channel(shape, x, c);
@@ -19,7 +20,11 @@ fn reference(shape: &Activations, gamma: &[f64], beta: &[f64], x: &[f64]) -> Vec
         let mean = values.iter().sum::<f64>() / n;
         let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
         for (i, y) in y.iter_mut().enumerate().filter(|(i, _)| i / shape.pixels % shape.channels == c) {
-            *y = (gamma[c] * (x[i] - mean) / (variance + EPSILON).sqrt() + beta[c]).max(0.0);
+            let z = gamma[c] * (x[i] - mean) / (variance + EPSILON).sqrt() + beta[c];
+            *y = match f {
+                Nonlinearity::Relu => z.max(0.0),
+                Nonlinearity::Swish => z / (1.0 + (-z).exp()),
+            };
         }
     }
     y
@@ -35,6 +40,7 @@ proptest! {
 
     #[test]
     fn agrees_with_the_definition(
+        f in prop::sample::select(vec![Nonlinearity::Relu, Nonlinearity::Swish]),
         (shape, x, gamma, beta, g) in (1usize..5, 1usize..5, 1usize..70).prop_flat_map(|(batch, channels, pixels)| {
             let shape = Activations { batch, channels, pixels };
             let values = |n| prop::collection::vec(-2.0..2.0f64, n);
@@ -44,27 +50,28 @@ proptest! {
     ) {
         // A large common offset: the variance must not drown in the square of the mean.
         let x: Vec<f64> = x.iter().map(|v| v + 100.0).collect();
-        let expected = reference(&shape, &gamma, &beta, &x);
+        let expected = reference(&shape, f, &gamma, &beta, &x);
 
         let (mean, variance) = moments(&shape, &x).unwrap();
         let norm = Norm { gamma: &gamma, beta: &beta, mean: &mean, variance: &variance, epsilon: EPSILON };
-        let y = forward(&shape, &norm, &x).unwrap();
+        let y = forward(&shape, &norm, f, &x).unwrap();
         prop_assert!(largest(&y, &expected) < 1e-9, "y: {}", largest(&y, &expected));
 
         // A random direction of all three arguments; a step that no kink of the ReLU may hide in.
-        let gradients = backward(&shape, &norm, &x, &g).unwrap();
+        let gradients = backward(&shape, &norm, f, &x, &g).unwrap();
         let loss = |t: f64| {
             let moved = |v: &[f64], d: &[f64]| v.iter().zip(d).map(|(v, d)| v + t * d).collect::<Vec<_>>();
-            let y = reference(&shape, &moved(&gamma, &beta), &moved(&beta, &gamma), &moved(&x, &g));
+            let y = reference(&shape, f, &moved(&gamma, &beta), &moved(&beta, &gamma), &moved(&x, &g));
             y.iter().zip(&g).map(|(y, g)| y * g).sum::<f64>()
         };
         let active = |t: f64| {
             let moved = |v: &[f64], d: &[f64]| v.iter().zip(d).map(|(v, d)| v + t * d).collect::<Vec<_>>();
-            let y = reference(&shape, &moved(&gamma, &beta), &moved(&beta, &gamma), &moved(&x, &g));
+            let y = reference(&shape, f, &moved(&gamma, &beta), &moved(&beta, &gamma), &moved(&x, &g));
             y.iter().map(|&y| y > 0.0).collect::<Vec<_>>()
         };
         let h = 1e-6;
-        if active(h) == active(-h) && shape.batch * shape.pixels > 1 {
+        let smooth = f == Nonlinearity::Swish || active(h) == active(-h);
+        if smooth && shape.batch * shape.pixels > 1 {
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
             let slope = dot(&gradients.x, &g) + dot(&gradients.gamma, &beta) + dot(&gradients.beta, &gamma);
             let difference = (loss(h) - loss(-h)) / (2.0 * h);
@@ -77,7 +84,7 @@ proptest! {
         let (x32, gamma32, beta32) = (cast(&x), cast(&gamma), cast(&beta));
         let (mean, variance) = moments(&shape, &x32).unwrap();
         let norm = Norm { gamma: &gamma32, beta: &beta32, mean: &mean, variance: &variance, epsilon: EPSILON };
-        let y: Vec<f64> = forward(&shape, &norm, &x32).unwrap().iter().map(|&v| f64::from(v)).collect();
+        let y: Vec<f64> = forward(&shape, &norm, f, &x32).unwrap().iter().map(|&v| f64::from(v)).collect();
         // x itself is rounded to 4e-6 there, and divided by the deviation.
         let smallest = variance.iter().fold(f32::INFINITY, |m, v| m.min(*v)).max(0.0);
         let bound = 1e-4 / (f64::from(smallest) + EPSILON).sqrt();
@@ -89,8 +96,10 @@ proptest! {
 fn not_a_number_stays_visible() {
     let shape = Activations { batch: 1, channels: 1, pixels: 3 };
     let norm = Norm { gamma: &[1.0f32], beta: &[0.0], mean: &[0.0], variance: &[1.0], epsilon: EPSILON };
-    let y = forward(&shape, &norm, &[f32::NAN, -1.0, 2.0]).unwrap();
-    assert!(y[0].is_nan() && y[1] == 0.0 && y[2] > 1.9);
+    for (f, [below, above]) in [(Nonlinearity::Relu, [0.0, 1.99999]), (Nonlinearity::Swish, [-0.26894, 1.76158])] {
+        let y = forward(&shape, &norm, f, &[f32::NAN, -1.0, 2.0]).unwrap();
+        assert!(y[0].is_nan() && (y[1] - below).abs() < 1e-4 && (y[2] - above).abs() < 1e-4, "{f:?}: {y:?}");
+    }
 }
 
 #[test]

@@ -375,12 +375,13 @@ fn network_in_network_against_the_oracle() {
     println!("logits of 4 images off by at most {off:.1e}");
 }
 
-/// Normalisation and ReLU of a block run as one operation on the CPU; Burn's two are the reference.
+/// Normalisation and what follows it in a block run as one operation on the CPU; Burn's two are the reference.
 #[test]
 fn fused_normalisation_agrees_with_the_composition() {
     use burn::nn::BatchNormConfig;
     use burn::tensor::Tolerance;
-    use burn::tensor::activation::relu;
+    use burn::tensor::activation::{relu, silu};
+    use njet::models::Activation;
 
     let device = Device::flex().autodiff();
     let shape = [3, 5, 6, 7];
@@ -399,17 +400,18 @@ fn fused_normalisation_agrees_with_the_composition() {
     let identity = Tensor::<1>::from_floats(identity.as_slice(), &device).reshape([5, 5, 3, 3]);
     convolution.weight = Param::from_tensor(identity);
 
-    let run = |fused: bool| {
+    let run = |activation: Activation, fused: bool| {
+        let apply = |x: Tensor<4>| if activation == Activation::Relu { relu(x) } else { silu(x) };
         let mut norm = BatchNormConfig::new(5).init(&device);
         norm.gamma = Param::from_tensor(gamma.clone());
         norm.beta = Param::from_tensor(beta.clone());
         let x = x.clone().require_grad();
         let (y, norm) = if fused {
             let mut block = block.clone();
-            block.norm = norm;
+            (block.norm, block.activation) = (norm, activation);
             (block.forward(x.clone()), block.norm)
         } else {
-            (relu(norm.forward(x.clone())), norm)
+            (apply(norm.forward(x.clone())), norm)
         };
         let gradients = (y.clone() * upstream.clone()).sum().backward();
         let flat = |t: Tensor<4>| t.reshape([-1]).inner();
@@ -422,16 +424,18 @@ fn fused_normalisation_agrees_with_the_composition() {
         let norm = norm.valid();
         let evaluated = if fused {
             let mut block = block.clone().valid();
-            block.norm = norm.clone();
+            (block.norm, block.activation) = (norm.clone(), activation);
             block.forward(x.inner())
         } else {
-            relu(norm.forward(x.inner()))
+            apply(norm.forward(x.inner()))
         };
         let running = [norm.running_mean.value(), norm.running_var.value(), evaluated.reshape([-1])];
         results.into_iter().chain(running).map(Tensor::into_data).collect::<Vec<_>>()
     };
-    for (i, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
-        println!("result {i}");
-        fused.assert_approx_eq::<f32>(&composed, Tolerance::rel_abs(1e-5, 1e-5));
+    for activation in [Activation::Relu, Activation::Swish] {
+        for (i, (fused, composed)) in run(activation, true).iter().zip(run(activation, false)).enumerate() {
+            println!("{activation:?}, result {i}");
+            fused.assert_approx_eq::<f32>(&composed, Tolerance::rel_abs(1e-5, 1e-5));
+        }
     }
 }

@@ -56,7 +56,7 @@ fn the_default_is_as_documented() {
     let set = data::load("scenes").unwrap();
     assert_eq!((set.channels, set.classes.len(), set.classes[0].as_str()), (1, 11, "background"));
     assert_eq!(set.classes[1..], images::FASHION_MNIST_CLASSES);
-    assert_eq!([set.train.len(), set.val.len(), set.test.len()], [5000, 100, 1000]);
+    assert_eq!([set.train.len(), set.val.len(), set.test.len()], [15_000, 100, 1000]);
     assert!(set.name.starts_with("scenes?canvas=128&"), "{}", set.name);
     assert_eq!(set.train.size(2999), [128, 128]);
 }

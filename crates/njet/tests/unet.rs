@@ -107,10 +107,10 @@ fn every_parameter_has_a_gradient() {
         let mut missing = Missing(&gradients, 0, 0);
         model.visit(&mut missing);
         let scales = model.njet_layers().count();
-        // Blocks of weight, gain and offset; steps up; the head with its bias; and σ.
+        // Blocks of weight, gain and offset; steps up; gain and offset before the head, and the head with its bias; and σ.
         assert_eq!(
             missing.1,
-            3 * model.blocks.len() + model.ups.len() + 2 + scales,
+            3 * model.blocks.len() + model.ups.len() + 4 + scales,
             "{:?} {:?}",
             config.layer,
             config.subsampling
@@ -138,11 +138,12 @@ fn descriptions_count_what_is_there() {
         assert_eq!(description.parameters, model.num_parameters(), "{:?} {:?}", config.layer, config.subsampling);
         assert!(description.layers.windows(2).all(|pair| pair[0].receptive_field <= pair[1].receptive_field));
     }
-    // By hand: for each window its weights, gain and offset; the steps up; the head with its bias.
+    // By hand: for each window its weights, gain and offset; the steps up; the head with its bias, and gain and
+    // offset before it.
     let plain = drawn(&forms()[1], &device);
     let windows = |pairs: &[[usize; 2]]| pairs.iter().map(|[i, o]| 9 * i * o + 2 * o).sum::<usize>();
     let blocks = windows(&[[2, 3], [3, 6], [6, 6], [6, 6], [6, 6], [6, 6], [3, 3]]);
-    assert_eq!(plain.num_parameters(), blocks + 6 * 4 * 6 + 6 * 4 * 3 + (3 + 1) * 4);
+    assert_eq!(plain.num_parameters(), blocks + 6 * 4 * 6 + 6 * 4 * 3 + (3 + 1) * 4 + 2 * 3);
 }
 
 /// No pixel farther than [`UNet::reach`] has any influence. How near it comes shows with windows, whose weights do not fall
@@ -213,6 +214,10 @@ fn tiles_give_what_the_whole_image_gives() {
                 assert!(difference <= 1e-4, "{tile:?}: {difference}");
             }
             assert_eq!(cut.mask(&image).unwrap(), whole.mask(&image).unwrap());
+            // And so does an average over sizes, which is another answer.
+            let [whole_too, cut] = [Segmenter::new(&config, &model, &device), cut].map(|it| it.also_at(&[0.7, 0.4]));
+            assert_eq!(cut.mask(&image).unwrap(), whole_too.mask(&image).unwrap());
+            assert_ne!(whole_too.mask(&image).unwrap(), whole.mask(&image).unwrap());
             // What the network sees are the samples of all channels, normalised.
             let samples: Vec<f32> = image.pixels.iter().map(|&v| (f32::from(v) / 255.0 - 0.5) / 0.3).collect();
             let x = Tensor::<1>::from_floats(samples.as_slice(), &device).reshape([1, 2, height, width]);

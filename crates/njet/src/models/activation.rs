@@ -1,9 +1,10 @@
 //! Nonlinearities.
 
-use super::norm::norm_relu;
+use super::norm::norm_then;
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, silu};
+use njet_kernels::Nonlinearity;
 
 /// A function of each element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +27,12 @@ impl Activation {
         }
     }
 
-    /// `f(norm(x))`: with ReLU in one operation where there is one.
+    /// `f(norm(x))`: in one operation where there is one.
     pub(super) fn after_norm(self, norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
         match self {
-            Self::Relu => norm_relu(norm, x),
-            Self::Swish | Self::Identity => self.apply(norm.forward(x)),
+            Self::Relu => norm_then(norm, Nonlinearity::Relu, x),
+            Self::Swish => norm_then(norm, Nonlinearity::Swish, x),
+            Self::Identity => norm.forward(x),
         }
     }
 

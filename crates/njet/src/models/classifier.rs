@@ -84,6 +84,6 @@ impl Classifier {
 
     /// Trained values: coefficients, weights, scales, gains and offsets of the normalisation, biases.
     pub fn num_parameters(&self) -> usize {
-        trained_values(self, &self.blocks)
+        trained_values(self, self.blocks.iter().map(|block| &block.norm))
     }
 }

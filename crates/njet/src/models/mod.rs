@@ -49,6 +49,6 @@ pub use pool::Pool;
 pub use rescale::{Fixed, FixedPart, RescaleError, Rescaled};
 pub use spec::{BlockSpec, Filters, Head, NetworkSpec, Realised, ShortcutSpec, UnitSpec};
 pub use stochastic_depth::StochasticDepth;
-pub(crate) use unet::{DeepLogits, Up, UpKind};
+pub(crate) use unet::{ACTIVATION as UNET_ACTIVATION, DeepLogits, Up, UpKind};
 pub use unet::{UNet, UNetConfig};
 pub use unit::Unit;

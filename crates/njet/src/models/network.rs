@@ -1,11 +1,11 @@
 //! What training asks of a model, whatever it learns.
 
-use super::block::Block;
 use super::classifier::Classifier;
 use super::describe::Description;
 use super::unet::{UNet, Up};
 use crate::layer::NJetConv2d;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 use std::fmt::Debug;
 
@@ -75,8 +75,8 @@ impl Network for UNet {
     }
 }
 
-/// Trained values of a module with these blocks.
-pub(super) fn trained_values(module: &impl Module, blocks: &[Block]) -> usize {
+/// Trained values of a module with these normalisations.
+pub(super) fn trained_values<'a>(module: &impl Module, norms: impl IntoIterator<Item = &'a BatchNorm>) -> usize {
     struct Counter(usize);
     impl ModuleVisitor for Counter {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -84,7 +84,7 @@ pub(super) fn trained_values(module: &impl Module, blocks: &[Block]) -> usize {
         }
     }
     // Running mean and variance are visited too, but they are not trained.
-    let buffers: usize = blocks.iter().map(|block| 2 * block.norm.gamma.dims()[0]).sum();
+    let buffers: usize = norms.into_iter().map(|norm| 2 * norm.gamma.dims()[0]).sum();
     let mut counter = Counter(0);
     module.visit(&mut counter);
     counter.0 - buffers

@@ -1,18 +1,23 @@
-//! Batch normalisation followed by ReLU: one operation on the CPU backend, Burn's two elsewhere.
+//! Batch normalisation followed by ReLU or swish: one operation on the CPU backend, Burn's two elsewhere.
 //!
 //! The parameters and running statistics stay Burn's [`BatchNorm`], so records know nothing of this.
 
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, silu};
+use njet_kernels::Nonlinearity;
 
-/// `relu(norm(x))`, `x` `[batch, channels, height, width]`.
-pub(super) fn norm_relu(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+/// `f(norm(x))`, `x` `[batch, channels, height, width]`.
+pub(super) fn norm_then(norm: &BatchNorm, f: Nonlinearity, x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if fused::runs(norm, &x) {
-        return fused::norm_relu(norm, x);
+        return fused::norm_then(norm, f, x);
     }
-    relu(norm.forward(x))
+    let x = norm.forward(x);
+    match f {
+        Nonlinearity::Relu => relu(x),
+        Nonlinearity::Swish => silu(x),
+    }
 }
 
 #[cfg(feature = "flex")]
@@ -29,35 +34,37 @@ mod fused {
     use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_extension};
     use burn::nn::BatchNorm;
     use burn::tensor::{Tensor, TensorData};
-    use njet_kernels::KernelError;
     use njet_kernels::batch_norm::{self, Activations, Norm};
+    use njet_kernels::{KernelError, Nonlinearity};
 
-    /// A backend with a batch normalisation and ReLU of its own, in f32. `moments` is `[2, channels]`:
+    /// A backend with a batch normalisation and what follows it of its own, in f32. `moments` is `[2, channels]`:
     /// means and variances.
     #[backend_extension(Autodiff, Flex)]
-    pub trait NormReluOps: Backend {
+    pub trait NormThenOps: Backend {
         /// The moments of x.
         fn channel_moments(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-        /// `max(0, γ·(x − mean)/√(variance + ε) + β)`. Its gradient takes the moments for those of x.
-        fn norm_relu(
+        /// `f(γ·(x − mean)/√(variance + ε) + β)`. Its gradient takes the moments for those of x.
+        fn norm_then(
             x: FloatTensor<Self>,
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
             moments: FloatTensor<Self>,
             epsilon: f64,
+            f: Nonlinearity,
         ) -> FloatTensor<Self>;
     }
 
-    /// The gradients of [`NormReluOps::norm_relu`] by x, gamma and beta.
-    pub trait NormReluGradients: NormReluOps {
+    /// The gradients of [`NormThenOps::norm_then`] by x, gamma and beta.
+    pub trait NormThenGradients: NormThenOps {
         /// See [`batch_norm::backward`].
-        fn norm_relu_backward(
+        fn norm_then_backward(
             x: FloatTensor<Self>,
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
             moments: FloatTensor<Self>,
             epsilon: f64,
+            f: Nonlinearity,
             grad_y: FloatTensor<Self>,
         ) -> [FloatTensor<Self>; 3];
     }
@@ -69,7 +76,7 @@ mod fused {
         x.dtype() == DType::F32 && norm.gamma.val().dtype() == DType::F32 && !frozen && on_flex(x)
     }
 
-    pub(super) fn norm_relu(norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
+    pub(super) fn norm_then(norm: &BatchNorm, f: Nonlinearity, x: Tensor<4>) -> Tensor<4> {
         let channels = norm.gamma.dims()[0];
         let moments = if x.device().is_autodiff() {
             let moments = Dispatch::channel_moments(x.clone().inner().into_dispatch());
@@ -86,12 +93,13 @@ mod fused {
         } else {
             Tensor::stack(vec![norm.running_mean.value(), norm.running_var.value()], 0)
         };
-        Tensor::from_dispatch(Dispatch::norm_relu(
+        Tensor::from_dispatch(Dispatch::norm_then(
             x.into_dispatch(),
             norm.gamma.val().into_dispatch(),
             norm.beta.val().into_dispatch(),
             moments.into_dispatch(),
             norm.epsilon,
+            f,
         ))
     }
 
@@ -113,7 +121,7 @@ mod fused {
         result.unwrap_or_else(|error| panic!("batch normalisation: {error}"))
     }
 
-    impl NormReluOps for Flex {
+    impl NormThenOps for Flex {
         fn channel_moments(x: FlexTensor) -> FlexTensor {
             let x = x.to_contiguous();
             let (mut mean, variance) = shapes_fit(batch_norm::moments(&shape(&x), floats(&x)));
@@ -122,32 +130,34 @@ mod fused {
             FlexTensor::from_data(TensorData::new(mean, [2, channels]))
         }
 
-        fn norm_relu(
+        fn norm_then(
             x: FlexTensor,
             gamma: FlexTensor,
             beta: FlexTensor,
             moments: FlexTensor,
             epsilon: f64,
+            f: Nonlinearity,
         ) -> FlexTensor {
             let [x, gamma, beta, moments] = [x, gamma, beta, moments].map(|t| t.to_contiguous());
             let norm = norm(&gamma, &beta, &moments, epsilon);
-            let y = shapes_fit(batch_norm::forward(&shape(&x), &norm, floats(&x)));
+            let y = shapes_fit(batch_norm::forward(&shape(&x), &norm, f, floats(&x)));
             FlexTensor::from_data(TensorData::new(y, x.shape()))
         }
     }
 
-    impl NormReluGradients for Flex {
-        fn norm_relu_backward(
+    impl NormThenGradients for Flex {
+        fn norm_then_backward(
             x: FlexTensor,
             gamma: FlexTensor,
             beta: FlexTensor,
             moments: FlexTensor,
             epsilon: f64,
+            f: Nonlinearity,
             grad_y: FlexTensor,
         ) -> [FlexTensor; 3] {
             let [x, gamma, beta, moments, grad_y] = [x, gamma, beta, moments, grad_y].map(|t| t.to_contiguous());
             let norm = norm(&gamma, &beta, &moments, epsilon);
-            let gradients = shapes_fit(batch_norm::backward(&shape(&x), &norm, floats(&x), floats(&grad_y)));
+            let gradients = shapes_fit(batch_norm::backward(&shape(&x), &norm, f, floats(&x), floats(&grad_y)));
             let like =
                 |values: Vec<f32>, tensor: &FlexTensor| FlexTensor::from_data(TensorData::new(values, tensor.shape()));
             [like(gradients.x, &x), like(gradients.gamma, &gamma), like(gradients.beta, &beta)]
@@ -155,16 +165,16 @@ mod fused {
     }
 
     #[derive(Debug)]
-    struct NormReluBackward;
+    struct NormThenBackward;
 
-    impl<B: NormReluGradients> Backward<B, 3> for NormReluBackward {
-        type State = ([NodeId; 3], FloatTensor<B>, f64);
+    impl<B: NormThenGradients> Backward<B, 3> for NormThenBackward {
+        type State = ([NodeId; 3], FloatTensor<B>, f64, Nonlinearity);
 
         fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
             let grad_y = gradients.consume::<B>(&ops.node);
-            let (nodes, moments, epsilon) = ops.state;
+            let (nodes, moments, epsilon, f) = ops.state;
             let [x, gamma, beta] = nodes.map(|id| checkpointer.retrieve_node_output::<FloatTensor<B>>(id));
-            let computed = B::norm_relu_backward(x, gamma, beta, moments, epsilon, grad_y);
+            let computed = B::norm_then_backward(x, gamma, beta, moments, epsilon, f, grad_y);
             for (parent, gradient) in ops.parents.into_iter().zip(computed) {
                 if let Some(parent) = parent {
                     gradients.register::<B>(parent.id, gradient);
@@ -173,31 +183,32 @@ mod fused {
         }
     }
 
-    impl<B: NormReluGradients, C: CheckpointStrategy> NormReluOps for Autodiff<B, C> {
+    impl<B: NormThenGradients, C: CheckpointStrategy> NormThenOps for Autodiff<B, C> {
         fn channel_moments(x: FloatTensor<Self>) -> FloatTensor<Self> {
             <Self as burn::backend::AutodiffBackend>::from_inner(B::channel_moments(x.into_primitive()))
         }
 
-        fn norm_relu(
+        fn norm_then(
             x: FloatTensor<Self>,
             gamma: FloatTensor<Self>,
             beta: FloatTensor<Self>,
             moments: FloatTensor<Self>,
             epsilon: f64,
+            f: Nonlinearity,
         ) -> FloatTensor<Self> {
             let parents = [x.node(), gamma.node(), beta.node()];
             let moments = moments.into_primitive();
-            match NormReluBackward.prepare::<C>(parents).compute_bound().stateful() {
+            match NormThenBackward.prepare::<C>(parents).compute_bound().stateful() {
                 OpsKind::Tracked(mut preparation) => {
                     let nodes =
                         [preparation.checkpoint(&x), preparation.checkpoint(&gamma), preparation.checkpoint(&beta)];
-                    let state = (nodes, moments.clone(), epsilon);
+                    let state = (nodes, moments.clone(), epsilon, f);
                     let [x, gamma, beta] = [x, gamma, beta].map(|t| t.into_primitive());
-                    preparation.finish(state, B::norm_relu(x, gamma, beta, moments, epsilon))
+                    preparation.finish(state, B::norm_then(x, gamma, beta, moments, epsilon, f))
                 }
                 OpsKind::UnTracked(preparation) => {
                     let [x, gamma, beta] = [x, gamma, beta].map(|t| t.into_primitive());
-                    preparation.finish(B::norm_relu(x, gamma, beta, moments, epsilon))
+                    preparation.finish(B::norm_then(x, gamma, beta, moments, epsilon, f))
                 }
             }
         }

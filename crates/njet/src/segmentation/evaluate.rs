@@ -102,9 +102,9 @@ fn one(
 ) -> Result<Vec<u8>, TrainingError> {
     let Scene { height, width, channels, .. } = *scene;
     let image = Image { pixels: scene.image.as_slice().into(), channels, height, width };
-    let mut prediction = vec![0; height * width];
+    let (views, mut prediction) = (segmenter.views(&image), vec![0; height * width]);
     for tile in segmenter.tiles([height, width])? {
-        let logits = segmenter.logits(&image, &tile);
+        let logits = views.logits(segmenter, &tile);
         paste(&mut prediction, width, &tile, &classes(&logits));
         let [rows, columns] = tile.kept;
         let truth =

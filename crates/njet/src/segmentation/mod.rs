@@ -13,6 +13,7 @@ pub mod data;
 mod evaluate;
 pub mod loss;
 pub mod metrics;
+mod sizes;
 mod tiles;
 mod trainer;
 

@@ -5,6 +5,7 @@
 //! multiple of the total stride. Then what is kept of the tiles is what the whole image gives.
 
 use super::config::SegmentationConfig;
+use super::sizes::Views;
 use crate::data::{Image, Normalisation};
 use crate::layer::PaddingMode;
 use crate::models::UNet;
@@ -89,6 +90,7 @@ pub struct Segmenter<'a> {
     padding_mode: PaddingMode,
     bytes_per_pixel: usize,
     tile_pixels: usize,
+    also_at: Vec<f64>,
     device: Device,
 }
 
@@ -104,6 +106,7 @@ impl<'a> Segmenter<'a> {
             padding_mode: config.model.njet.padding_mode,
             bytes_per_pixel,
             tile_pixels: TILE_BYTES / bytes_per_pixel,
+            also_at: Vec::new(),
             device: device.clone(),
         }
     }
@@ -111,6 +114,16 @@ impl<'a> Segmenter<'a> {
     /// With tiles of about so many pixels.
     pub fn with_tile_pixels(self, tile_pixels: usize) -> Self {
         Self { tile_pixels, ..self }
+    }
+
+    /// Segments each image at smaller sizes too, its sides `factors` times as long, and averages the probabilities: those
+    /// at another size count a fifth of those of the image itself. [`logits`](Self::logits) stay those of the image alone.
+    ///
+    /// # Panics
+    /// If a factor is not above 0 and below 1.
+    pub fn also_at(self, factors: &[f64]) -> Self {
+        assert!(factors.iter().all(|&factor| factor > 0.0 && factor < 1.0), "factors above 0 and below 1: {factors:?}");
+        Self { also_at: factors.to_vec(), ..self }
     }
 
     /// Classes of the model.
@@ -135,8 +148,7 @@ impl<'a> Segmenter<'a> {
         if self.padding_mode == PaddingMode::Circular {
             return if fits { Ok(vec![whole(size)]) } else { Err(TileError::Circular { size, bytes }) };
         }
-        let reach = self.model.reach();
-        let overlap = reach.next_multiple_of(stride);
+        let (reach, overlap) = (self.model.reach(), self.overlap(stride));
         // At least a third of each axis is kept.
         let side = (self.tile_pixels as f64).sqrt() as usize / stride * stride;
         let side = side.max(3 * overlap).max(stride);
@@ -150,6 +162,28 @@ impl<'a> Segmenter<'a> {
             seen: [seen.clone(), seen_x.clone()],
         };
         Ok(rows.iter().flat_map(|row| columns.iter().map(move |column| tile(row, column))).collect())
+    }
+
+    /// What must be seen around a tile on each side: the reach, at strides.
+    fn overlap(&self, stride: usize) -> usize {
+        self.model.reach().next_multiple_of(stride)
+    }
+
+    /// The tile that keeps some rows and columns of an image of `size`: all of it where tiles cannot be.
+    pub(super) fn surrounding(&self, kept: [Range<usize>; 2], size: [usize; 2]) -> Tile {
+        let stride = self.model.total_stride().filter(|_| self.padding_mode != PaddingMode::Circular);
+        let seen = [0, 1].map(|axis| {
+            let Some(stride) = stride else { return 0..size[axis] };
+            let overlap = self.overlap(stride);
+            let from = kept[axis].start.saturating_sub(overlap) / stride * stride;
+            from..(kept[axis].end + overlap).min(size[axis])
+        });
+        Tile { kept, seen }
+    }
+
+    /// An image at the sizes at which it is segmented.
+    pub(super) fn views<'i>(&self, image: &'i Image<'i>) -> Views<'i> {
+        Views::new(image, &self.also_at)
     }
 
     /// Logits of what a tile keeps of an image, `[1, classes, rows, columns]`.
@@ -181,8 +215,9 @@ impl<'a> Segmenter<'a> {
     /// As [`tiles`](Self::tiles); logits that are not finite.
     pub fn mask(&self, image: &Image<'_>) -> Result<Vec<u8>, TileError> {
         let mut mask = vec![0; image.height * image.width];
+        let views = self.views(image);
         for tile in self.tiles([image.height, image.width])? {
-            let logits = self.logits(image, &tile);
+            let logits = views.logits(self, &tile);
             if !logits.clone().sum().into_scalar::<f32>().is_finite() {
                 return Err(TileError::NotFinite);
             }

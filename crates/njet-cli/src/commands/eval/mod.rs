@@ -39,6 +39,9 @@ pub struct Eval {
     /// At each of the scales, test once more with every sigma made as many times as large
     #[arg(long, requires = "scales")]
     rescale: bool,
+    /// A run that segments: average with the answers for the images made smaller, these times as large (e.g. 0.75,0.5,0.375)
+    #[arg(long, value_name = "F,…", value_delimiter = ',', allow_negative_numbers = true, value_parser = reduction)]
+    also_at: Vec<f64>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -52,6 +55,15 @@ pub fn factor(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
         Ok(factor) if (0.001..=1000.0).contains(&factor) => Ok(factor),
         Ok(_) => Err("a scale is a number from 0.001 to 1000".to_owned()),
+        Err(_) => Err("it is no number".to_owned()),
+    }
+}
+
+/// How many times as large images become that become smaller.
+pub fn reduction(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(factor) if (0.001..1.0).contains(&factor) => Ok(factor),
+        Ok(_) => Err("images are made smaller: a number from 0.001 to less than 1".to_owned()),
         Err(_) => Err("it is no number".to_owned()),
     }
 }
@@ -75,6 +87,9 @@ impl Eval {
     }
 
     fn classify(&self, device: &Device) -> Result<()> {
+        if !self.also_at.is_empty() {
+            bail!(Usage(anyhow!("--also-at is for runs that segment, and this one classifies: leave it out")));
+        }
         let (run, mut config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, device)?;
         let dataset = match &self.data {

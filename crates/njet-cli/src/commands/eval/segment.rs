@@ -26,7 +26,7 @@ pub fn run(eval: &Eval, device: &Device) -> Result<()> {
         None => read_scenes(&config.data.source)?,
     };
     check_scenes(&config, &set)?;
-    let segmenter = Segmenter::new(&config, &model, device);
+    let segmenter = Segmenter::new(&config, &model, device).also_at(&eval.also_at);
     let mut meter = Meter::new(set.test.len() as f64);
     let mut progress = |done: usize| meter.reach(done as f64, "test scenes");
     let evaluation = evaluate_scenes(&segmenter, &config.loss, &set.test, &set.classes, device, &mut progress)?;

@@ -3,6 +3,7 @@
 mod grey;
 mod segment;
 
+use super::eval::reduction;
 use super::{read as read_data, report};
 use crate::Usage;
 use crate::device::DeviceName;
@@ -37,6 +38,9 @@ pub struct Predict {
     /// Directory of the masks and overlays of a run that segments (default: predictions)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// A run that segments: average with the answers for the images made smaller, these times as large (e.g. 0.75,0.5,0.375)
+    #[arg(long, value_name = "F,…", value_delimiter = ',', allow_negative_numbers = true, value_parser = reduction)]
+    also_at: Vec<f64>,
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -79,6 +83,9 @@ impl Predict {
     fn classify(&self, device: Device) -> Result<()> {
         if self.out.is_some() {
             bail!(Usage(anyhow!("--out is for runs that segment, and this one classifies: leave it out")));
+        }
+        if !self.also_at.is_empty() {
+            bail!(Usage(anyhow!("--also-at is for runs that segment, and this one classifies: leave it out")));
         }
         let (run, config) = RunDirectory::open(&self.run)?;
         let model = load_model(&run, &config, &device)?;

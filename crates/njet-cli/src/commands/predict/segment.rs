@@ -37,7 +37,7 @@ pub fn run(predict: &Predict, device: &Device) -> Result<()> {
     let (run, config) = RunDirectory::open_as::<SegmentationConfig>(&predict.run)?;
     let model = load_model(&run, &config, device)?;
     check_channels(config.model.channels)?;
-    let segmenter = Segmenter::new(&config, &model, device);
+    let segmenter = Segmenter::new(&config, &model, device).also_at(&predict.also_at);
     let out = predict.out.clone().unwrap_or_else(|| PathBuf::from(OUT));
     fs::create_dir_all(&out)
         .with_context(|| format!("cannot create {}; choose another directory with `--out`", out.display()))?;

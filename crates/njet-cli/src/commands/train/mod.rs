@@ -86,22 +86,22 @@ pub struct Train {
     /// Keep the scale as it is
     #[arg(long)]
     fixed_sigma: bool,
-    /// Reach of the filters in units of sigma (published: 2)
-    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = 4.0)]
-    extent: f64,
+    /// Reach of the filters in units of sigma (published: 2; default: 4, to segment 2, or 4 with safe subsampling)
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    extent: Option<f64>,
     /// Sampling of the Gaussian: normalized-sampled, sampled, integrated or discrete-analogue
     #[arg(long, value_name = "NAME", default_value_t = Discretisation::NormalizedSampled)]
     discretisation: Discretisation,
-    /// Passes over the training images (default: 8; to segment, as many as 20,000 pieces take, from 4 to 100)
+    /// Passes over the training images (default: 8; to segment, as many as 30,000 pieces take, from 2 to 100)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<usize>,
-    /// Images in a step (default: 64, to segment 8)
+    /// Images in a step (default: 64, to segment 16)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch_size: Option<usize>,
     /// Optimiser: adamw, sgd or muon (default: adamw, to segment muon)
     #[arg(long, value_name = "NAME", value_parser = ["adamw", "sgd", "muon"])]
     optimizer: Option<String>,
-    /// Learning rate at the start (sgd: 0.05; others: 0.01, to segment 0.02)
+    /// Learning rate at the start (sgd: 0.05; others: 0.01, to segment 0.03)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     lr: Option<f64>,
     /// Learning rate of log2 sigma at the start
@@ -276,7 +276,7 @@ impl Train {
         config.model.padding_mode = self.padding_mode;
         config.model.sigma = self.sigma;
         config.model.learn_sigma = !self.fixed_sigma;
-        config.model.extent = self.extent;
+        config.model.extent = self.extent.unwrap_or(config.model.extent);
         config.model.discretisation = self.discretisation;
         (config.optimizer, config.schedule) = self.optimization(&config.optimizer);
         config.augment.shift = self.shift.unwrap_or(config.augment.shift);

@@ -19,7 +19,7 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "For --task segment")]
 pub struct SegmentFlags {
-    /// Channels of the U-Net at each resolution, from the full one to the bottom (default: 16,48,96,128)
+    /// Channels of the U-Net at each resolution, from the full one to the bottom (default: 32,48,96,128)
     #[arg(long, value_name = "N,…", value_delimiter = ',', allow_negative_numbers = true)]
     widths: Vec<usize>,
     /// Convolutions at each resolution on the way down (default: 1,3,4,3; further resolutions have 3)
@@ -48,7 +48,7 @@ pub struct SegmentFlags {
     /// Training images become up to so many times as large or small (default: 2, or 1 for `scenes`, which has all sizes; 1 leaves them as they are)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     scale_jitter: Option<f64>,
-    /// Random change of brightness and contrast, 0 to 1 (default: 0.2)
+    /// Random change of brightness and contrast, 0 to 1 (default: 0.2, or 0 for `scenes`)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     colour_jitter: Option<f64>,
     /// Leave the training images as they are but for the place of the piece: no mirroring, no turns, scales or colours
@@ -200,7 +200,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
         order: train.order,
         sigma: train.sigma,
         learn_sigma: !train.fixed_sigma,
-        extent: train.extent,
+        extent: train.extent.unwrap_or(UNetConfig::usual_extent(model.subsampling)),
         discretisation: train.discretisation,
         sharing: train.sigma_sharing,
         separate_axes: train.separate_axes,

@@ -6,7 +6,7 @@ mod results;
 
 use super::error::ExperimentError;
 use super::plan::{Ending, MOST_SEEDS, Options, Place, Watcher};
-use crate::models::{LayerKind, Subsampling};
+use crate::models::{LayerKind, Subsampling, UNetConfig};
 use crate::segmentation::data::{self, SCENES, SegmentationSet};
 use crate::segmentation::{MOST_EPOCHS, SegmentationConfig};
 use burn::tensor::Device;
@@ -27,7 +27,7 @@ const QUICK_SCENES: &str = "scenes?canvas=32&largest=1&train=6&val=2&test=2";
 /// Seeds unless their number is given.
 const SEEDS: usize = 3;
 
-/// Pieces of scenes that a run trains on, each scene as often as that takes: enough to tell the settings apart, and short
+/// Pieces of scenes that a run trains on, each scene as often as that takes, of so many scenes at most: enough to tell the settings apart, and short
 /// enough that four settings and three seeds take less than an hour on two cores.
 const PIECES: usize = 5_000;
 
@@ -77,6 +77,7 @@ impl ScenePlan {
         }
         let mut config = SegmentationConfig::new(&set)?;
         config.epochs = PIECES.div_ceil(set.train.len()).min(MOST_EPOCHS);
+        config.data.limit = (set.train.len() > PIECES).then_some(PIECES);
         if quick {
             config.epochs = 1;
             (config.model.widths, config.model.convolutions) = (vec![4, 8, 8], vec![1, 2, 1]);
@@ -162,7 +163,10 @@ fn settings(base: &SegmentationConfig) -> Vec<SceneSetting> {
     vec![
         setting("σ learned from 1", "learned", |_| {}),
         setting("σ fixed at 1", "fixed", |config| config.model.njet.learn_sigma = false),
-        setting("σ learned from 1, safe subsampling", "safe", |config| config.model.subsampling = Subsampling::Safe),
+        setting("σ learned from 1, safe subsampling", "safe", |config| {
+            config.model.subsampling = Subsampling::Safe;
+            config.model.njet.extent = UNetConfig::usual_extent(Subsampling::Safe);
+        }),
         setting("conv 3×3", "conv", |config| config.model.layer = LayerKind::Conv),
     ]
 }

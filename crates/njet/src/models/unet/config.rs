@@ -1,9 +1,8 @@
 //! From the settings of a U-Net to the network.
 
-use super::UNet;
 use super::up::{Coefficients, Up, UpKind};
+use super::{ACTIVATION, UNet};
 use crate::layer::{Initializer, LayerWarning, NJetConv2dConfig, SigmaSharing, Stride};
-use crate::models::activation::Activation;
 use crate::models::architecture::{LayerKind, Subsampling};
 use crate::models::block::{Block, Convolution};
 use crate::models::config::{ModelError, plain};
@@ -54,7 +53,7 @@ const MOST_CONVOLUTIONS: usize = 64;
 const DEEP_SUPERVISION: f64 = 0.3;
 
 /// Usual channels: few at the full resolution, where each costs most.
-const WIDTHS: [usize; 4] = [16, 48, 96, 128];
+const WIDTHS: [usize; 4] = [32, 48, 96, 128];
 
 /// Usual convolutions at the resolutions on the way down.
 const DOWN: [usize; 4] = [1, 3, 4, 3];
@@ -71,7 +70,7 @@ enum Place {
 }
 
 impl UNetConfig {
-    /// N-jet layers of order 2 and σ = 1 learned; 16, 48, 96 and 128 channels at four resolutions.
+    /// N-jet layers of order 2, extent 2 and σ = 1 learned; 32, 48, 96 and 128 channels at four resolutions.
     pub fn new(channels: usize, classes: usize) -> Self {
         Self {
             layer: LayerKind::Njet,
@@ -83,7 +82,16 @@ impl UNetConfig {
             channels,
             classes,
             safe_ratio: 1.0,
-            njet: LayerSettings::default(),
+            njet: LayerSettings { extent: Self::usual_extent(Subsampling::Strides), ..LayerSettings::default() },
+        }
+    }
+
+    /// The usual extent of the filters: that of the publication, which learns as much as 4 and trains a tenth faster; 4 where
+    /// strides follow σ, whose gradient a cut Gaussian makes wrong.
+    pub const fn usual_extent(subsampling: Subsampling) -> f64 {
+        match subsampling {
+            Subsampling::Safe => 4.0,
+            Subsampling::Strides | Subsampling::None => 2.0,
         }
     }
 
@@ -149,7 +157,8 @@ impl UNetConfig {
         }
     }
 
-    /// Creates the network with random parameters. Batch normalisation follows every convolution but the last.
+    /// Creates the network with random parameters. Batch normalisation follows every convolution on
+    /// the way down and after a step up, and stands before the last one.
     ///
     /// # Errors
     /// Settings of the N-jet layers out of range; no subsampling; safe subsampling with plain layers or with scales of single
@@ -187,7 +196,9 @@ impl UNetConfig {
         let lower = if self.supervises_deep() { &self.widths[last + 1..] } else { &[] };
         let deep = lower.iter().rev().map(logits).collect();
         let head = Conv2dConfig::new([self.widths[last], self.classes << (2 * last)], [1, 1]).init(device);
-        Ok(UNet { blocks, ups, head, deep, convolutions: self.convolutions.clone(), up, subsampling: self.subsampling })
+        let norm = BatchNormConfig::new(self.widths[last]).init(device);
+        let (convolutions, subsampling) = (self.convolutions.clone(), self.subsampling);
+        Ok(UNet { blocks, ups, norm, head, deep, convolutions, up, subsampling })
     }
 
     fn block(
@@ -212,7 +223,7 @@ impl UNetConfig {
             name,
             convolution,
             norm: BatchNormConfig::new(outputs).init(device),
-            activation: Activation::Relu,
+            activation: ACTIVATION,
             gate: None,
             pool: None,
             dropout: None,

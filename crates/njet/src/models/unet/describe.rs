@@ -35,7 +35,8 @@ impl UNet {
             sigma: Vec::new(),
             kernel: [1, 1],
             receptive_field: features.side(),
-            parameters: (inputs + 1) * planes,
+            // With the normalisation before it.
+            parameters: (inputs + 1) * planes + 2 * inputs,
             multiply_adds: (inputs * planes * rows * columns) as u64,
         });
         Description {

@@ -34,6 +34,7 @@ pub use up::Up;
 pub(crate) use up::UpKind;
 use up::pixels_of_channels;
 
+use super::activation::Activation;
 use super::architecture::Subsampling;
 use super::block::{Block, Convolution};
 use super::network::trained_values;
@@ -41,8 +42,12 @@ use super::pointwise::convolve;
 use super::pool::Pool;
 use crate::layer::NJetConv2d;
 use burn::module::{Module, ParamId};
+use burn::nn::BatchNorm;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
+
+/// What follows every normalisation.
+pub(crate) const ACTIVATION: Activation = Activation::Swish;
 
 /// An encoder and a decoder with skip connections: logits for every pixel.
 #[derive(Module, Debug)]
@@ -51,6 +56,8 @@ pub struct UNet {
     pub blocks: Vec<Block>,
     /// The steps from one resolution to the next on the way up, from the bottom.
     pub ups: Vec<Up>,
+    /// Before the head, followed by what follows the normalisations of the blocks: the last sum of two ways has none.
+    pub norm: BatchNorm,
     /// 1×1, from the last features to the logits: of r² pixels in turns, where the features are r times smaller than the
     /// image.
     pub head: Conv2d,
@@ -117,7 +124,7 @@ impl UNet {
             let larger = step.up.forward(x, step.down, [rows, columns]);
             x = step.blocks.iter().fold(skip + larger, |x, block| block.forward(x));
         }
-        convolve(&self.head, x)
+        convolve(&self.head, ACTIVATION.after_norm(&self.norm, x))
     }
 
     /// With rows and columns of zeros at the end, as many as poolings of 2×2 need.
@@ -190,7 +197,7 @@ impl UNet {
     /// training alone.
     pub fn num_parameters(&self) -> usize {
         let aside: usize = self.deep.iter().map(Module::num_params).sum();
-        trained_values(self, &self.blocks) - aside
+        trained_values(self, self.blocks.iter().map(|block| &block.norm).chain([&self.norm])) - aside
     }
 }
 

@@ -26,7 +26,7 @@ const MOST_PIXELS: usize = 2 << 30;
 /// background, with an exact mask.
 ///
 /// Class 0 is the background, and classes 1 to 10 are those of Fashion-MNIST. As a source:
-/// `scenes?canvas=128&smallest=0.5&largest=4&most=30&train=5000&val=100&test=1000&seed=1`, each option with a default.
+/// `scenes?canvas=128&smallest=0.5&largest=4&most=30&train=15000&val=100&test=1000&seed=1`, each option with a default.
 /// The items of the three parts have none in common, and a scene is a function of seed, part and number.
 ///
 /// ```
@@ -59,7 +59,7 @@ pub struct Composition {
 impl Default for Composition {
     /// One to thirty items of ½ to 4 times their size on 128×128 pixels.
     fn default() -> Self {
-        Self { canvas: 128, smallest: 0.5, largest: 4.0, most: 30, train: 5000, val: 100, test: 1000, seed: 1 }
+        Self { canvas: 128, smallest: 0.5, largest: 4.0, most: 30, train: 15_000, val: 100, test: 1000, seed: 1 }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::interop::bake::transposed::Transposed;
 use crate::interop::bake::{BakeError, Baking};
 use crate::interop::graph::{Array, ConvolveTransposed, Graph, Operation, Value};
 use crate::layer::PaddingMode;
-use crate::models::{Block, Convolution, Pool, UNet, Up, UpKind};
+use crate::models::{Block, Convolution, Pool, UNET_ACTIVATION, UNet, Up, UpKind};
 use burn::nn::conv::Conv2d;
 
 pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Graph, BakeError> {
@@ -33,7 +33,9 @@ pub(in crate::interop::bake) fn unet(model: &UNet, baking: &Baking) -> Result<Gr
         let value = lowering.graph.push(name, Operation::Add, &[skip.value, larger]);
         x = lowering.chain(step.blocks, Planes { value, ..skip })?;
     }
-    let mut value = lowering.graph.push("head", Operation::Convolve(convolve(&model.head)), &[x.value]);
+    let mut value = lowering.normalise(&model.norm, "head.norm", x.value);
+    value = lowering.activation(UNET_ACTIVATION, "head.activation", value);
+    value = lowering.graph.push("head", Operation::Convolve(convolve(&model.head)), &[value]);
     if side > 1 {
         value = lowering.graph.push("head.pixels", Operation::ConvolveTransposed(pixels(classes, side)), &[value]);
     }

@@ -236,8 +236,10 @@ fn an_answer_that_is_no_number_makes_no_mask() {
     let config = run_of(forms()[2].clone());
     let mut model = drawn(&config.model, &device).valid();
     model.head.weight = burn::module::Param::from_tensor(model.head.weight.val() * f32::NAN);
-    let error = Segmenter::new(&config, &model, &device).mask(&picture(9, 9)).unwrap_err();
-    assert_eq!(error, TileError::NotFinite);
+    for sizes in [&[][..], &[0.5]] {
+        let segmenter = Segmenter::new(&config, &model, &device).also_at(sizes);
+        assert_eq!(segmenter.mask(&picture(9, 9)).unwrap_err(), TileError::NotFinite, "{sizes:?}");
+    }
 }
 
 /// Every figure by its definition, on scenes of several sizes that are cut into tiles.

@@ -172,9 +172,9 @@ impl<'a> Segmenter<'a> {
     /// The tile that keeps some rows and columns of an image of `size`: all of it where tiles cannot be.
     pub(super) fn surrounding(&self, kept: [Range<usize>; 2], size: [usize; 2]) -> Tile {
         let stride = self.model.total_stride().filter(|_| self.padding_mode != PaddingMode::Circular);
+        let around = stride.map(|stride| (stride, self.overlap(stride)));
         let seen = [0, 1].map(|axis| {
-            let Some(stride) = stride else { return 0..size[axis] };
-            let overlap = self.overlap(stride);
+            let Some((stride, overlap)) = around else { return 0..size[axis] };
             let from = kept[axis].start.saturating_sub(overlap) / stride * stride;
             from..(kept[axis].end + overlap).min(size[axis])
         });

@@ -27,8 +27,8 @@ const QUICK_SCENES: &str = "scenes?canvas=32&largest=1&train=6&val=2&test=2";
 /// Seeds unless their number is given.
 const SEEDS: usize = 3;
 
-/// Pieces of scenes that a run trains on, each scene as often as that takes, of so many scenes at most: enough to tell the settings apart, and short
-/// enough that four settings and three seeds take less than an hour on two cores.
+/// Pieces of scenes that a run trains on, each scene as often as that takes, of so many scenes at most: enough to tell the
+/// settings apart, and short enough that four settings and three seeds take less than an hour on two cores.
 const PIECES: usize = 5_000;
 
 /// What the runs of a row have in common.

@@ -9,6 +9,9 @@ pub enum Isa {
     /// The widest that this machine has.
     #[default]
     Best,
+    /// [`Best`](Self::Best), but products of f32 on the tile unit of recent Intel processors (AMX): factors are rounded to
+    /// bf16, products and sums are f32. Everything else, f64 and machines without that unit: as `Best`.
+    Amx,
     /// AVX2 with fused multiply-add, also where there is AVX-512. Where there is neither, portable.
     Avx2,
     /// What every machine of the target has: SSE2, without fused multiply-add, on x86-64.
@@ -16,6 +19,18 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// Whether this machine has it; all others run as [`Best`](Self::Best) or [`Portable`](Self::Portable) then.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Best | Self::Portable => true,
+            Self::Amx => crate::engine::has_tile_unit(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 => false,
+        }
+    }
+
     /// Every choice, for tests and comparisons.
     pub const ALL: [Self; 3] = [Self::Best, Self::Avx2, Self::Portable];
 
@@ -44,7 +59,7 @@ impl Isa {
             },
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 => body.run::<false>(),
-            Self::Best => pulp::Arch::new().dispatch(Shell(body)),
+            Self::Best | Self::Amx => pulp::Arch::new().dispatch(Shell(body)),
         }
     }
 }

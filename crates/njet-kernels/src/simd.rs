@@ -229,7 +229,7 @@ macro_rules! vectors {
                 #[cfg(not(target_arch = "x86_64"))]
                 Isa::Avx2 => body.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
                 Isa::Portable => body.run::<Portable, { STRIP / <Portable as Vectors<$type>>::LANES }>(PORTABLE),
-                Isa::Best => pulp::Arch::new().dispatch(Shell(body, PhantomData)),
+                Isa::Best | Isa::Amx => pulp::Arch::new().dispatch(Shell(body, PhantomData)),
             }
         }
     };

@@ -5,6 +5,7 @@ mod noise;
 
 use layer::{Implementation, Layer, Results, engines};
 use njet_basis::{TapSpec, Taps as BasisTaps};
+use njet_kernels::engine::{Isa, LoopOrder, Options};
 use njet_kernels::{AxisConfig, Forward, Geometry, GeometryConfig, Taps, engine, reference};
 use noise::noise;
 use proptest::prelude::*;
@@ -165,6 +166,38 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    /// Each factor of a product is off by 2⁻⁸ of itself at most, and so the product by 2⁻⁷ and a little, and what the filters make of it. Where
+    /// there is no unit for it nothing is rounded.
+    #[test]
+    fn products_in_bf16_are_as_precise_as_their_factors(
+        shape in shapes(3, 40),
+        channels in [32usize..80, 32usize..80],
+    ) {
+        let shape = Shape { batch: 1 + shape.batch % 2, groups: 1, group_in: channels[0], group_out: channels[1], ..shape };
+        let layer = layer_of(&shape);
+        prop_assume!(layer.is_some());
+        let layer = layer.unwrap();
+        let (expected, scale) = (layer.run::<f64>(Implementation::Reference), magnitudes(&layer));
+        for loop_order in [LoopOrder::FilterThenMix, LoopOrder::MixThenFilter] {
+            let run = |isa| {
+                let options = Options { isa, loop_order: Some(loop_order), band_limit: None };
+                layer.run::<f32>(Implementation::Engine(options))
+            };
+            let (rounded, exact) = (run(Isa::Amx), run(Isa::Best));
+            assert_close(&rounded, &expected, &scale, 0.01)?;
+            let same = (rounded.y == exact.y, rounded.grad_x == exact.grad_x, rounded.grad_alpha == exact.grad_alpha);
+            let taken = !Isa::Amx.is_available();
+            prop_assert_eq!(same, (taken, taken, taken), "what is not rounded");
+            // In f64 there is nothing faster.
+            let options = Options { isa: Isa::Amx, loop_order: Some(loop_order), band_limit: None };
+            assert_close(&layer.run::<f64>(Implementation::Engine(options)), &expected, &scale, 200.0 * f64::EPSILON)?;
+        }
+    }
+}
+
 /// Work is cut by shape: the same bits on one thread and on several.
 #[test]
 fn thread_count_does_not_change_a_bit() {
@@ -182,7 +215,8 @@ fn thread_count_does_not_change_a_bit() {
         seed: 7,
     };
     let layer = layer_of(&shape).unwrap();
-    for options in engines() {
+    let bf16 = Options { isa: Isa::Amx, ..Options::default() };
+    for options in engines().into_iter().chain([bf16]) {
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| layer.run::<f32>(Implementation::Engine(options)))

@@ -41,7 +41,7 @@ pub mod training;
 
 pub use layer::{
     Initializer, LayerError, NJetConv2d, NJetConv2dConfig, NJetConvTranspose2d, NJetConvTranspose2dConfig, NearestRule,
-    PaddingMode, SigmaBounds, SigmaSharing, Stride,
+    PaddingMode, Precision, SigmaBounds, SigmaSharing, Stride,
 };
 pub use njet_basis::Discretisation;
 

@@ -53,9 +53,9 @@ fn tiles(geometry: &Geometry) -> Vec<Tile> {
 }
 
 /// The coefficients of each group as the forward product's left operand, `[group_out, group_in · B]`.
-fn coefficients<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+fn coefficients<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let row = geometry.group_in * geometry.basis();
-    let group = |group: &[T]| Tiles::pack(geometry.group_out, row, |o, k| group[o * row + k]);
+    let group = |group: &[T]| Tiles::pack(isa, geometry.group_out, row, |o, k| group[o * row + k]);
     alpha.chunks_exact(geometry.group_out * row).map(group).collect()
 }
 
@@ -66,7 +66,7 @@ fn input_plane<'a, T>(geometry: &Geometry, x: &'a [T], image: usize, group: usiz
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
     let filters = FilterSets::forward(geometry, call.taps, None);
-    let coefficients = coefficients(geometry, call.alpha);
+    let coefficients = coefficients(isa, geometry, call.alpha);
     let mut filling = Filling::new(geometry.output_len());
     let y = filling.parts(geometry.output_len());
     let tiles = tiles(geometry);
@@ -123,7 +123,7 @@ fn forward_tile<T: Real>(
                 (image * geometry.channels_out() + first) * geometry.pixels_out() + tile.rows.start * geometry.x.output;
             // SAFETY: the only task with this image, group and band of rows.
             let out = unsafe { Output::shared(y, start, geometry.pixels_out(), onto) };
-            multiply(isa, left, Right { strips: panel, pitch, columns: pixels }, out);
+            multiply(isa, left, Right::new(panel, pitch, pixels), out);
         }
     }
 }
@@ -148,7 +148,7 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         adjoint: forward.adjoint(geometry),
         forward,
         no_sigma: no_sigma.clone(),
-        mixing: mixing(geometry, call.alpha),
+        mixing: mixing(isa, geometry, call.alpha),
     };
     let part = images_per_part(geometry.batch);
     let parts = geometry.batch.div_ceil(part).max(1);
@@ -191,9 +191,9 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
 }
 
 /// The transposed coefficients of each group, `[group_in · B, group_out]`.
-fn mixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+fn mixing<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let row = geometry.group_in * geometry.basis();
-    let group = |group: &[T]| Tiles::pack(row, geometry.group_out, |k, o| group[o * row + k]);
+    let group = |group: &[T]| Tiles::pack(isa, row, geometry.group_out, |k, o| group[o * row + k]);
     alpha.chunks_exact(geometry.group_out * row).map(group).collect()
 }
 
@@ -263,8 +263,18 @@ impl<T: Real> BackwardPass<'_, T> {
                 channels: outputs,
                 pixels,
             };
-            let by_pixels = need_planes.then(|| pack::by_pixels(isa, upstream, &mut workspace.by_pixels));
-            let by_channels = wanted.alpha.then(|| pack::by_channels(isa, upstream, &mut workspace.by_channels));
+            let [rounded_pixels, rounded_channels] = &mut workspace.rounded;
+            let by_pixels = need_planes.then(|| {
+                pack::by_pixels(isa, upstream, &mut workspace.by_pixels).rounded(isa, outputs, rounded_pixels)
+            });
+            let by_channels = wanted.alpha.then(|| {
+                let strips = tile.len() * strips;
+                pack::by_channels(isa, upstream, &mut workspace.by_channels).pixels_rounded(
+                    isa,
+                    strips,
+                    rounded_channels,
+                )
+            });
             for block in pieces(channels.len(), per_block) {
                 let block = channels.start + block.start..channels.start + block.end;
                 let rows = block.len() * basis;
@@ -274,11 +284,7 @@ impl<T: Real> BackwardPass<'_, T> {
                 if let Some(upstream) = by_pixels {
                     for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
                         clear_margins(mixed, pixels, gap);
-                        let right = Right {
-                            strips: &upstream.strips[m * strips * upstream.pitch..],
-                            columns: pixels,
-                            ..upstream
-                        };
+                        let right = upstream.from_strip(m * strips, pixels);
                         let out = Output::new(&mut mixed[gap..], pixels + gap, Onto::Overwrite);
                         multiply(isa, self.mixing[group].rows(block.start * basis..block.end * basis), right, out);
                     }
@@ -315,7 +321,7 @@ impl<T: Real> BackwardPass<'_, T> {
                     }
                 }
                 if let Some(upstream) = by_channels {
-                    let responses = Right { strips: panel, pitch, columns: tile.len() * strips * STRIP };
+                    let responses = Right::new(panel, pitch, tile.len() * strips * STRIP);
                     let to = &mut partial.alpha[(block.start - channels.start) * basis * outputs..];
                     multiply_pixels(isa, rows, responses, upstream, Output::new(to, outputs, Onto::Add));
                 }

@@ -22,11 +22,11 @@ const BLOCK: usize = 1 << 18;
 
 /// The coefficients of each group as left operand of the product that comes first,
 /// `[group_out · B, group_in]`.
-fn mixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+fn mixing<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let rows = geometry.group_out * basis;
     let group =
-        |group: &[T]| Tiles::pack(rows, inputs, |row, c| group[(row / basis * inputs + c) * basis + row % basis]);
+        |group: &[T]| Tiles::pack(isa, rows, inputs, |row, c| group[(row / basis * inputs + c) * basis + row % basis]);
     alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 
@@ -62,7 +62,7 @@ fn mix<'a, T: Real>(
     let mixed = mixed.room(with_margins(rows, pixels, STRIP));
     clear_margins(mixed, pixels, STRIP);
     let strips = pixels.div_ceil(STRIP);
-    let right = Right { strips: &input.strips[m * strips * input.pitch..], columns: pixels, ..input };
+    let right = input.from_strip(m * strips, pixels);
     multiply(isa, left, right, Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite));
     mixed
 }
@@ -75,7 +75,7 @@ fn planes(geometry: &Geometry, index: usize) -> Planes {
 
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
     let filters = FilterSets::forward(geometry, call.taps, None);
-    let mixing = mixing(geometry, call.alpha);
+    let mixing = mixing(isa, geometry, call.alpha);
     let basis = geometry.basis();
     // Images divide the work; where there are few, so do the output channels.
     let divisions = TASKS.div_ceil(geometry.batch.max(1) * geometry.groups).min(geometry.group_out);
@@ -130,8 +130,8 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         adjoint: forward.adjoint(geometry),
         forward,
         no_sigma: no_sigma.clone(),
-        mixing: mixing(geometry, call.alpha),
-        unmixing: unmixing(geometry, call.alpha),
+        mixing: mixing(isa, geometry, call.alpha),
+        unmixing: unmixing(isa, geometry, call.alpha),
     };
     let tasks: Vec<_> = pieces(geometry.batch, images_per_part(geometry.batch))
         .flat_map(|images| (0..geometry.groups).map(move |group| (images.clone(), group)))
@@ -172,11 +172,11 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
 }
 
 /// The transposed coefficients of each group, `[group_in, group_out · B]`.
-fn unmixing<T: Real>(geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
+fn unmixing<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let rows = geometry.group_out * basis;
     let group =
-        |group: &[T]| Tiles::pack(inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
+        |group: &[T]| Tiles::pack(isa, inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
     alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 
@@ -209,12 +209,17 @@ impl<T: Real> BackwardPass<'_, T> {
         if wanted.alpha {
             partial.mixing.resize(geometry.group_out * basis * inputs, T::ZERO);
         }
-        let Workspace { stages, panel, mixed, by_pixels, by_channels } = workspace;
+        let Workspace { stages, panel, mixed, by_pixels, by_channels, rounded: [rounded_pixels, rounded_channels] } =
+            workspace;
         for tile in pieces(images.len(), tile) {
             let tile = images.start + tile.start..images.start + tile.end;
             let source = input(geometry, call.x, &tile, group);
-            let by_pixels = wanted.sigma.then(|| pack::by_pixels(isa, source, by_pixels));
-            let by_channels = wanted.alpha.then(|| pack::by_channels(isa, source, by_channels));
+            let by_pixels =
+                wanted.sigma.then(|| pack::by_pixels(isa, source, by_pixels).rounded(isa, inputs, rounded_pixels));
+            let by_channels = wanted.alpha.then(|| {
+                let strips = tile.len() * strips;
+                pack::by_channels(isa, source, by_channels).pixels_rounded(isa, strips, rounded_channels)
+            });
             for block in pieces(geometry.group_out, per_block) {
                 let rows = block.len() * basis;
                 let pitch = strip_pitch(rows);
@@ -249,12 +254,12 @@ impl<T: Real> BackwardPass<'_, T> {
                         // SAFETY: the only task with this image and group.
                         let out = unsafe { Output::shared(grad_x, start, pixels, onto) };
                         let left = self.unmixing[group].columns(block.start * basis..block.end * basis);
-                        let right = Right { strips: &panel[m * strips * pitch..], pitch, columns: pixels };
+                        let right = Right::new(&panel[m * strips * pitch..], pitch, pixels);
                         multiply(isa, left, right, out);
                     }
                 }
                 if let Some(input) = by_channels {
-                    let responses = Right { strips: panel, pitch, columns: tile.len() * strips * STRIP };
+                    let responses = Right::new(panel, pitch, tile.len() * strips * STRIP);
                     let to = &mut partial.mixing[block.start * basis * inputs..];
                     multiply_pixels(isa, rows, responses, input, Output::new(to, inputs, Onto::Add));
                 }

@@ -33,6 +33,7 @@ mod workspace;
 pub use crate::isa::Isa;
 pub use band_limited::{DEFAULT_BAND_TOLERANCE, band_step, band_step_backward};
 pub use cost::LoopOrder;
+pub(crate) use product::has_tile_unit;
 pub(crate) use workspace::Workspace;
 
 use crate::{Backward, Forward, Geometry, Gradients, KernelError, Real, Sharing, Taps, bias};

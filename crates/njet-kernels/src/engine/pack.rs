@@ -57,7 +57,7 @@ pub(super) fn band_by_pixels<'b, T: Real>(
     let strips = source.images * band.strips();
     let out = out.room(strips * pitch);
     isa.run(ByPixels { band, out, pitch });
-    Right { strips: out, pitch, columns: strips * STRIP }
+    Right::new(out, pitch, strips * STRIP)
 }
 
 struct ByPixels<'a, T> {
@@ -105,7 +105,7 @@ pub(super) fn band_by_channels<'b, T: Real>(
     let pitch = source.images * band.strips() * STRIP * STRIP;
     let out = out.room(source.channels.div_ceil(STRIP) * pitch);
     isa.run(ByChannels { band, out, pitch });
-    Right { strips: out, pitch, columns: source.channels }
+    Right::new(out, pitch, source.channels)
 }
 
 struct ByChannels<'a, T> {

@@ -97,7 +97,7 @@ impl<'a> Place<'a> {
         let columns = self.tile.pixels.len();
         let strips = columns.div_ceil(STRIP);
         for m in 0..self.tile.images.len() {
-            let image = Right { strips: &pixels.strips[m * strips * pixels.pitch..], columns, ..pixels };
+            let image = pixels.from_strip(m * strips, columns);
             let start = self.start + m * self.image + self.tile.pixels.start;
             // SAFETY: the caller's promise.
             let out = unsafe { Output::shared(to, start, self.plane, onto) };
@@ -114,7 +114,7 @@ fn groups<'a, T>(geometry: &Geometry, alpha: &'a [T]) -> std::slice::ChunksExact
 pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: Isa) -> Vec<T> {
     let (inputs, outputs) = (geometry.group_in, geometry.group_out);
     let mixing: Vec<_> =
-        groups(geometry, call.alpha).map(|a| Tiles::pack(outputs, inputs, |o, c| a[o * inputs + c])).collect();
+        groups(geometry, call.alpha).map(|a| Tiles::pack(isa, outputs, inputs, |o, c| a[o * inputs + c])).collect();
     let mut filling = Filling::new(geometry.output_len());
     let y = filling.parts(geometry.output_len());
     let tiles = tiles(geometry);
@@ -136,7 +136,7 @@ pub(super) fn forward<T: Real>(geometry: &Geometry, call: &Forward<'_, T>, isa: 
 pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
     let (inputs, outputs, wanted) = (geometry.group_in, geometry.group_out, call.wanted);
     let transposed: Vec<_> =
-        groups(geometry, call.alpha).map(|a| Tiles::pack(inputs, outputs, |c, o| a[o * inputs + c])).collect();
+        groups(geometry, call.alpha).map(|a| Tiles::pack(isa, inputs, outputs, |c, o| a[o * inputs + c])).collect();
     let x_len = if wanted.x { geometry.input_len() } else { 0 };
     let mut filling = Filling::new(x_len);
     let grad_x = filling.parts(x_len);

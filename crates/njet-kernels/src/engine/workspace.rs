@@ -1,6 +1,7 @@
 //! Memory of one thread, kept from call to call.
 
 use super::plane::Stages;
+use super::product::Lines;
 use crate::Real;
 use crate::simd::STRIP;
 use std::ops::Deref;
@@ -21,6 +22,8 @@ pub(crate) struct Workspace<T> {
     pub(super) by_pixels: Buffer<T>,
     /// and in strips of channels.
     pub(super) by_channels: Buffer<T>,
+    /// The two again, in bf16 for the tile unit.
+    pub(super) rounded: [Lines; 2],
 }
 
 impl<T> Default for Workspace<T> {
@@ -31,6 +34,7 @@ impl<T> Default for Workspace<T> {
             mixed: Buffer::default(),
             by_pixels: Buffer::default(),
             by_channels: Buffer::default(),
+            rounded: Default::default(),
         }
     }
 }
@@ -43,6 +47,7 @@ impl<T> Workspace<T> {
                 *buffer = Buffer::default();
             }
         }
+        self.rounded.iter_mut().for_each(|lines| lines.trim(KEPT * size_of::<f32>()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What one call of the layer computes, beside its tensors: shapes, taps, and how σ moves them.
 
 use super::padding::{PaddingMode, around};
+use super::precision::Precision;
 use super::sigma::{Scale, SigmaSharing};
 use super::stride::{Step, Stride, outputs};
 use burn::nn::PaddingConfig2d;
@@ -95,6 +96,9 @@ pub struct Call {
     /// Read by the engine only.
     #[cfg_attr(not(feature = "flex"), allow(dead_code))]
     pub(crate) band_limit: Option<f64>,
+    /// That of the thread which made the call.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
+    pub(crate) precision: Precision,
 }
 
 /// The taps of a call and their derivatives, in the engine's layout, along y and along x.
@@ -383,6 +387,7 @@ impl Settings {
             padding,
             stride,
             band_limit: self.band_limit,
+            precision: Precision::present(),
         }
     }
 }

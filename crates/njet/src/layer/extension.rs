@@ -1,6 +1,6 @@
 //! The layer on the CPU backend: the engine of `njet-kernels`, with its own backward pass.
 
-use super::Call;
+use super::{Call, Precision};
 use crate::backend::{Float, on_flex};
 use burn::backend::autodiff::{
     Autodiff, NodeId,
@@ -12,7 +12,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, DType, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
-use njet_kernels::engine::{self, Options};
+use njet_kernels::engine::{self, Isa, Options};
 use njet_kernels::{Backward as BackwardCall, Forward, Real, Taps, Wanted, bias};
 use std::borrow::Cow;
 
@@ -102,7 +102,11 @@ impl NJetGradients for Flex {
 }
 
 fn options(call: &Call) -> Options {
-    Options { band_limit: call.band_limit, ..Options::default() }
+    let isa = match call.precision {
+        Precision::F32 => Isa::Best,
+        Precision::Bf16 => Isa::Amx,
+    };
+    Options { band_limit: call.band_limit, isa, ..Options::default() }
 }
 
 fn cast<T: Real>(values: &[f64]) -> Vec<T> {

@@ -8,6 +8,7 @@ mod conv2d;
 mod extension;
 mod initializer;
 mod padding;
+mod precision;
 mod sample;
 mod sigma;
 mod stride;
@@ -20,6 +21,7 @@ pub use conv2d::{AtBound, LEAST_SAMPLED, LayerWarning, NJetConv2d, Widened, njet
 pub use initializer::Initializer;
 pub use padding::PaddingMode;
 pub(crate) use padding::around;
+pub use precision::Precision;
 pub(crate) use sample::neighbours;
 pub use sigma::{Bound, Scale, SharingError, SigmaBounds, SigmaSharing};
 pub(crate) use stride::nearest_pixels;

@@ -26,6 +26,22 @@ impl SceneBatch {
         }
     }
 
+    /// The same scenes in so many batches of about one size, none of them empty.
+    pub(super) fn divided(self, parts: usize) -> Vec<Self> {
+        let [scenes, channels, height, width] = self.shape;
+        let pixels = height * width;
+        let bound = |part: usize| part * scenes / parts.min(scenes);
+        let some = |part: usize| {
+            let range = bound(part)..bound(part + 1);
+            Self {
+                pixels: self.pixels[range.start * channels * pixels..range.end * channels * pixels].to_vec(),
+                masks: self.masks[range.start * pixels..range.end * pixels].to_vec(),
+                shape: [range.len(), channels, height, width],
+            }
+        };
+        (0..parts.min(scenes)).map(some).collect()
+    }
+
     /// The number of scenes.
     pub(super) fn len(&self) -> usize {
         self.shape[0]
@@ -69,6 +85,21 @@ pub(super) fn targets(masks: &[u8], shape: [usize; 3], device: &Device) -> Tenso
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_is_divided_evenly_and_nothing_is_lost() {
+        let scene =
+            |number: u8| Scene { image: vec![number; 4], mask: vec![number, 9], channels: 2, height: 1, width: 2 };
+        let scenes: Vec<Scene> = (0..5).map(scene).collect();
+        let batch = || SceneBatch::new(&scenes, 2, Normalisation { mean: 0.0, std: 1.0 });
+        for (parts, expected) in [(1, vec![5]), (2, vec![2, 3]), (3, vec![1, 2, 2]), (9, vec![1; 5])] {
+            let divided = batch().divided(parts);
+            assert_eq!(divided.iter().map(SceneBatch::len).collect::<Vec<_>>(), expected);
+            assert!(divided.iter().all(|part| part.size() == [1, 2]));
+            assert_eq!(divided.iter().flat_map(|part| part.masks.clone()).collect::<Vec<_>>(), batch().masks);
+            assert_eq!(divided.iter().flat_map(|part| part.pixels.clone()).collect::<Vec<_>>(), batch().pixels);
+        }
+    }
 
     #[test]
     fn pixels_in_the_order_of_cells() {

@@ -23,6 +23,9 @@ pub struct SegmentationConfig {
     pub epochs: usize,
     /// Scenes in a step.
     pub batch_size: usize,
+    /// Parts of a step that are learned from side by side, each with batch normalisation of its own.
+    #[serde(default = "one")]
+    pub parts: usize,
     /// Decides every random choice.
     pub seed: u64,
     /// Scenes.
@@ -68,6 +71,11 @@ const PIECES: usize = 30_000;
 const LEAST_EPOCHS: usize = 2;
 pub(crate) const MOST_EPOCHS: usize = 100;
 
+/// Before there were parts, a step was one.
+fn one() -> usize {
+    1
+}
+
 impl SegmentationConfig {
     /// Muon (rate 0.03, weight decay 0.1) and a cosine, 16 pieces of 96×96 pixels in a step, cross-entropy and Dice; so
     /// many epochs that 30,000 pieces are seen, from 2 to 100. Scenes that are composed, of objects of all sizes and none
@@ -81,6 +89,7 @@ impl SegmentationConfig {
             task: Task::Segment,
             epochs: PIECES.div_ceil(set.train.len().max(1)).clamp(LEAST_EPOCHS, MOST_EPOCHS),
             batch_size: 16,
+            parts: 2,
             seed: 1,
             data: SceneConfig {
                 source: set.name.clone(),
@@ -115,6 +124,7 @@ impl Settings for SegmentationConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         self.course().validate()?;
         check_size(self.data.crop)?;
+        check(self.parts > 0, "the number of parts of a batch", &self.parts, "at least 1")?;
         check(self.data.limit != Some(0), "the limit on the training scenes", &0, "at least 1")?;
         let JointAugment { scale, colour, .. } = self.augment;
         check((1.0..=16.0).contains(&scale), "the largest random scale", &scale, "at least 1 and at most 16")?;

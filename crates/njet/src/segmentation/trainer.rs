@@ -9,7 +9,7 @@ use super::tiles::{Segmenter, classes};
 use crate::data::{DataError, Random, Stream};
 use crate::models::{DeepLogits, UNet};
 use crate::training::{
-    EpochRecord, Objective, Observer, RunDirectory, Settings, Step, TrainingError, Validation, learn, load_model,
+    EpochRecord, Objective, Observer, Part, RunDirectory, Settings, Step, TrainingError, Validation, learn, load_model,
     sigmas,
 };
 use burn::tensor::Device;
@@ -132,6 +132,12 @@ impl Objective for SegmentationTrainer<'_> {
         Ok(SceneBatch::new(&pieces, self.config.model.channels, data.normalisation))
     }
 
+    fn parts(&self, batch: SceneBatch) -> Vec<Part<SceneBatch>> {
+        let all = batch.len() as f64;
+        let part = |batch: SceneBatch| Part { share: batch.len() as f64 / all, batch };
+        batch.divided(self.config.parts).into_iter().map(part).collect()
+    }
+
     fn step(&self, model: &UNet, batch: SceneBatch, device: &Device) -> Step {
         let DeepLogits { logits, side, lower } = model.forward_deep(batch.images(device));
         let [images, _, rows, columns] = logits.dims();
@@ -186,9 +192,13 @@ pub fn check_scenes(config: &SegmentationConfig, set: &SegmentationSet) -> Resul
 mod tests {
     use super::*;
     use crate::data::Stream;
-    use crate::segmentation::data::Scene;
+    use crate::layer::Precision;
+    use crate::segmentation::data::{JointAugment, Scene};
     use crate::segmentation::loss::Loss;
-    use crate::training::{Silent, read_metrics};
+    use crate::training::{Silent, learn_from, read_metrics};
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::optim::GradientsParams;
+    use burn::tensor::Tensor;
 
     /// Scenes of two classes, coloured, 6×7 pixels; most pixels are to be ignored.
     fn set() -> SegmentationSet {
@@ -273,10 +283,67 @@ mod tests {
         }
     }
 
+    /// Values of a model and their gradients.
+    struct Values<'a> {
+        gradients: &'a GradientsParams,
+        trained: Vec<f32>,
+        running: Vec<f32>,
+    }
+
+    impl ModuleVisitor for Values<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let numbers = |tensor: Tensor<D>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+            match self.gradients.get::<D>(param.id) {
+                Some(gradient) => self.trained.extend(numbers(gradient)),
+                None => self.running.extend(numbers(param.val())),
+            }
+        }
+    }
+
+    /// Each part goes through a network of its own and is normalised by itself; then they count by their size.
+    #[test]
+    fn parts_are_learned_from_apart() {
+        let (set, device) = (set(), Device::flex().autodiff());
+        let mut config = config(&set);
+        (config.augment, config.data.crop) = (JointAugment::NONE, [6, 7]);
+        let start = config.init(&device).unwrap();
+        let learn = |parts: usize, scenes: &[usize]| {
+            let config = SegmentationConfig { parts, ..config.clone() };
+            let trainer = SegmentationTrainer::new(&config, &set, &Device::flex()).unwrap();
+            let batch = trainer.batch(scenes, &mut random(7)).unwrap();
+            let model = start.valid().train();
+            let (model, learned) = learn_from(&trainer, model, batch, &device, Precision::F32, |_| None);
+            let gradients = learned.gradients.unwrap();
+            let mut values = Values { gradients: &gradients, trained: Vec::new(), running: Vec::new() };
+            model.valid().visit(&mut values);
+            let Values { trained, running, .. } = values;
+            (trained, running, learned.loss, learned.images, learned.right)
+        };
+        let (together, first, second) = (learn(2, &[3, 1, 5]), learn(1, &[3]), learn(1, &[1, 5]));
+        assert!(together.0.len() > 100 && together.1.len() > 4, "{} {}", together.0.len(), together.1.len());
+        let off = |together: &[f32], first: &[f32], second: &[f32], share: f32| {
+            assert_eq!([together.len(); 2], [first.len(), second.len()]);
+            let means = first.iter().zip(second).map(|(a, b)| a * share + b * (1.0 - share));
+            means.zip(together).map(|(mean, value)| (mean - value).abs()).fold(0.0, f32::max)
+        };
+        assert!(off(&together.0, &first.0, &second.0, 1.0 / 3.0) < 1e-5, "the gradients");
+        assert!(off(&together.1, &first.1, &second.1, 0.5) < 1e-6, "the running statistics");
+        assert!(off(&together.1, &first.1, &first.1, 0.5) > 1e-4, "of one part alone");
+        assert!((together.2 - (first.2 + 2.0 * second.2) / 3.0).abs() < 1e-6);
+        assert_eq!((together.3, together.4), (3, first.4 + second.4));
+        // Nothing depends on which thread runs which part.
+        for threads in 1..4 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(pool.install(|| learn(2, &[3, 1, 5])) == together, "{threads} threads");
+        }
+    }
+
     /// Of the pixels that count all are of one class: soon all of them are right.
     #[test]
     fn ignored_pixels_count_in_no_accuracy() {
-        let (set, device) = (set(), Device::flex());
+        let (mut set, device) = (set(), Device::flex());
+        // The first epoch that gets all of them right is kept, so its model is tested on the same.
+        set.test = set.val.clone();
         let mut config = config(&set);
         (config.epochs, config.model.layer) = (10, crate::models::LayerKind::Conv);
         config.loss = Loss { dice: 0.0, ..Loss::default() };

@@ -2,6 +2,7 @@
 
 use super::objective::{Course, Settings};
 use crate::data::{Dataset, ImageSet, Normalisation, Preparation, Samples, Sizing};
+use crate::layer::Precision;
 use crate::models::{Architecture, Classifier, ModelConfig, ModelError};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -186,6 +187,9 @@ pub struct OptimizerConfig {
     /// The centre of the prior in pixels; `None`: the initial σ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_prior_at: Option<f64>,
+    /// In what precision N-jet layers multiply while they are trained.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Default for OptimizerConfig {
@@ -199,6 +203,7 @@ impl Default for OptimizerConfig {
             momentum: 0.9,
             sigma_prior: 0.0,
             sigma_prior_at: None,
+            precision: Precision::F32,
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use super::checkpoint::{self, State};
 use super::error::TrainingError;
-use super::objective::{Course, Model, Objective, Settings, Step};
+use super::objective::{Course, Model, Objective, Settings};
 use super::optimizer::{optimizer, schedule};
+use super::parts::{Learned, learn_from};
 use super::prior::sigma_prior;
 use super::record::{BoundScale, EpochRecord, Observer, Progress, Start, write_metrics};
 use super::run::{RunDirectory, load_weights};
 use crate::data::{Feed, Random, Stream, batch_random};
 use crate::models::{LayerDescription, Network};
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -72,22 +72,18 @@ pub(crate) fn learn<O: Objective>(
         let mut sums = Sums::default();
         let mut waited = Duration::ZERO;
         let mut step = |model: Model<O>, batch, number| -> Result<Model<O>, TrainingError> {
-            let Step { loss, images, right } = objective.step(&model, batch, &device);
-            let value = f64::from(loss.clone().into_scalar::<f32>());
-            state.steps += 1;
-            if !value.is_finite() {
-                return Err(TrainingError::Diverged { loss: value, epoch, step: number });
-            }
             // The loss that is reported is that of the images.
-            let total = match sigma_prior(&model, course.optimizer, course.sigma) {
-                Some(prior) => loss + prior,
-                None => loss,
+            let prior = |model: &Model<O>| sigma_prior(model, course.optimizer, course.sigma);
+            let (model, Learned { loss, images, right, gradients }) =
+                learn_from(objective, model, batch, &device, course.optimizer.precision, prior);
+            state.steps += 1;
+            let Some(gradients) = gradients else {
+                return Err(TrainingError::Diverged { loss, epoch, step: number });
             };
-            let gradients = GradientsParams::from_grads(total.backward(), &model);
             let model = optimizer.step(schedule.step(), model, gradients);
             check_scales(&model, epoch, number)?;
             sums.seen += images;
-            sums.loss += value * images as f64;
+            sums.loss += loss * images as f64;
             sums.right += right;
             observer.stepped(&progress(&course, per_epoch, epoch, &sums, start));
             if observer.stop() {

@@ -31,6 +31,7 @@ mod objective;
 mod optimizer;
 mod origin;
 mod outputs;
+mod parts;
 mod prior;
 mod record;
 mod run;
@@ -40,7 +41,10 @@ mod transfer;
 
 pub(crate) use config::{check, check_size};
 pub(crate) use learn::{learn, sigmas};
-pub(crate) use objective::{Objective, Step, Validation};
+pub(crate) use objective::{Objective, Part, Step, Validation};
+
+#[cfg(test)]
+pub(crate) use parts::learn_from;
 
 pub use config::{
     AugmentConfig, ConfigError, DataConfig, NO_DATA, OptimizerConfig, OptimizerKind, Origin, OriginKind, RunConfig,

@@ -3,6 +3,8 @@
 use burn::optim::Optimizer;
 use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use rayon::prelude::*;
 
 /// Muon (Jordan and others 2024): each step is the orthogonal matrix nearest to the momentum, so that every direction in
 /// which the outputs of a layer can move moves as far. Weights are taken as one row for each entry of their first axis, as
@@ -59,9 +61,19 @@ const POLYNOMIAL: [f32; 3] = [3.4445, -4.775, 2.0315];
 
 /// Of each matrix the nearest orthogonal one, about. `x`: `[matrices, rows, columns]`.
 fn orthogonal(x: Tensor<3>) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if x.dims()[0] > 1 && crate::backend::on_flex(&x) {
+        // They are small, and what is not a product is done by one thread: so each is a task.
+        let each = x.split(1, 0).into_par_iter().with_max_len(1).map(nearest).collect();
+        return Tensor::cat(each, 0);
+    }
+    nearest(x)
+}
+
+fn nearest(x: Tensor<3>) -> Tensor<3> {
     let [_, rows, columns] = x.dims();
     if rows > columns {
-        return orthogonal(x.transpose()).transpose();
+        return nearest(x.transpose()).transpose();
     }
     let norm = x.clone().square().sum_dims(&[1, 2]).sqrt().clamp_min(1e-7);
     let x = x / norm;

@@ -91,7 +91,12 @@ pub(crate) trait Objective: Sync {
     /// A batch of training images. `random` is that of the batch.
     fn batch(&self, images: &[usize], random: &mut Random) -> Result<Self::Batch, DataError>;
 
-    /// What a model makes of a batch.
+    /// The parts of a batch that are learned from side by side.
+    fn parts(&self, batch: Self::Batch) -> Vec<Part<Self::Batch>> {
+        vec![Part { batch, share: 1.0 }]
+    }
+
+    /// What a model makes of a batch, or of a part of one.
     fn step(&self, model: &Model<Self>, batch: Self::Batch, device: &Device) -> Step;
 
     /// What a model makes of the validation images.
@@ -100,6 +105,13 @@ pub(crate) trait Objective: Sync {
 
 /// The model of a task.
 pub(crate) type Model<O> = <<O as Objective>::Settings as Settings>::Model;
+
+/// Some images of a batch.
+pub(crate) struct Part<B> {
+    pub(crate) batch: B,
+    /// How much of the whole batch they are.
+    pub(crate) share: f64,
+}
 
 /// What a model made of a batch.
 pub(crate) struct Step {

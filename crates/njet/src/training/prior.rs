@@ -39,6 +39,7 @@ mod tests {
             momentum: 0.0,
             sigma_prior: 0.5,
             sigma_prior_at: Some(1.0),
+            ..OptimizerConfig::default()
         };
         let prior = sigma_prior(&model, &settings, 2.0).unwrap();
         // Three layers, each (1 − 0)².

@@ -7,6 +7,7 @@ use anyhow::Result;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use njet::Precision;
 use njet::data::{Random, Stream};
 use njet::models::{Classifier, ModelConfig, Network, UNet, UNetConfig};
 use njet::segmentation::loss::Loss;
@@ -85,6 +86,7 @@ where
             momentum: 0.9,
             sigma_prior: 0.0,
             sigma_prior_at: None,
+            precision: Precision::F32,
         },
         &model,
     );

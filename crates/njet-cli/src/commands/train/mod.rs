@@ -18,7 +18,7 @@ use njet::training::{
     DataConfig, Observer, OptimizerConfig, OptimizerKind, RunConfig, RunDirectory, ScheduleConfig, ScheduleKind,
     Settings, Summary, Task, Trainer, TrainingError,
 };
-use njet::{Discretisation, PaddingMode, SigmaBounds, SigmaSharing};
+use njet::{Discretisation, PaddingMode, Precision, SigmaBounds, SigmaSharing};
 use segment::SegmentFlags;
 use serde::Serialize;
 use std::io::IsTerminal;
@@ -113,6 +113,10 @@ pub struct Train {
     /// Momentum of sgd (default: 0.9) and muon (0.95)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     momentum: Option<f64>,
+    /// In what precision N-jet layers multiply while they are trained: f32, or bf16 on processors that are faster at it
+    /// (Intel's since 2023, AMX; f32 on all others)
+    #[arg(long, value_name = "f32|bf16", default_value_t = Precision::F32)]
+    precision: Precision,
     /// Learning rate over time: cosine or step
     #[arg(long, value_name = "NAME", value_parser = ["cosine", "step"], default_value = "cosine")]
     schedule: String,
@@ -150,9 +154,9 @@ pub struct Train {
         "task", "data", "sizing", "size", "arch", "layer", "conv_side", "subsampling", "safe_ratio", "sigma_sharing", "separate_axes",
         "sigma_bounds", "sigma_prior", "sigma_prior_at", "padding_mode", "order", "sigma", "fixed_sigma", "extent",
         "discretisation", "epochs",
-        "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "schedule", "step_every", "step_factor",
+        "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "precision", "schedule", "step_every", "step_factor",
         "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "up",
-        "deep_supervision", "crop", "loss", "class_weights", "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
+        "deep_supervision", "parts", "crop", "loss", "class_weights", "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,
     /// Draw the curves of the run on the terminal while it goes
@@ -339,6 +343,7 @@ impl Train {
             momentum: self.momentum.unwrap_or(kind.usual_momentum()),
             sigma_prior: self.sigma_prior,
             sigma_prior_at: self.sigma_prior_at,
+            precision: self.precision,
         };
         let kind = if self.schedule == "step" { ScheduleKind::Step } else { ScheduleKind::Cosine };
         (optimizer, ScheduleConfig { kind, every: self.step_every, gamma: self.step_factor })

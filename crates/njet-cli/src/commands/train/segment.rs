@@ -33,6 +33,10 @@ pub struct SegmentFlags {
     /// Weight of the losses at lower resolutions beside that at the full one; 0: none (default: 0.3)
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     deep_supervision: Option<f64>,
+    /// Parts of a batch that are learned from side by side, each with batch normalisation of its own: two or more keep all
+    /// processors busy (default: 2)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    parts: Option<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     crop: Option<usize>,
@@ -64,6 +68,7 @@ impl SegmentFlags {
             (!self.convolutions.is_empty(), "--convolutions"),
             (!self.up.is_empty(), "--up"),
             (self.deep_supervision.is_some(), "--deep-supervision"),
+            (self.parts.is_some(), "--parts"),
             (self.crop.is_some(), "--crop"),
             (self.loss.is_some(), "--loss"),
             (self.class_weights.is_some(), "--class-weights"),
@@ -177,6 +182,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     (config.optimizer, config.schedule) = (optimizer, schedule);
     config.epochs = train.epochs.unwrap_or(config.epochs);
     config.batch_size = train.batch_size.unwrap_or(config.batch_size);
+    config.parts = flags.parts.unwrap_or(config.parts);
     config.seed = train.seed;
     config.data.limit = train.limit;
     if let Some(crop) = flags.crop {

@@ -11,13 +11,20 @@
 //! operand (their rows are [`STRIP`] apart, the inner dimension runs along the strip), and the
 //! upstream gradient, transposed into strips of channels, is the right one.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_amx.rs"]
+mod amx;
 mod microkernel;
 
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
 use crate::simd::{STRIP, VectorBody, Vectors};
+pub(crate) use amx::Lines;
 use microkernel::Block;
+use std::any::TypeId;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -28,13 +35,30 @@ pub(super) const TILE: usize = 6;
 #[derive(Debug, Default)]
 pub(super) struct Tiles<T> {
     data: Vec<T>,
+    /// In place of `data` where the product runs on the tile unit.
+    rounded: Option<amx::Rows>,
     rows: usize,
     inner: usize,
 }
 
+/// Whether this machine has a unit for products in bf16.
+pub(crate) fn has_tile_unit() -> bool {
+    amx::available()
+}
+
+/// Whether products of `T` run on the tile unit.
+fn on_tile_unit<T: Real>(isa: Isa) -> bool {
+    isa == Isa::Amx && TypeId::of::<T>() == TypeId::of::<f32>() && amx::available()
+}
+
 impl<T: Real> Tiles<T> {
     /// Packs `at(row, inner)`.
-    pub(super) fn pack(rows: usize, inner: usize, at: impl Fn(usize, usize) -> T) -> Self {
+    pub(super) fn pack(isa: Isa, rows: usize, inner: usize, at: impl Fn(usize, usize) -> T + Sync) -> Self {
+        if on_tile_unit::<T>(isa) && rows >= amx::FEWEST {
+            // Exact: `T` is f32.
+            let rounded = amx::Rows::pack(rows, inner, |row, k| at(row, k).to_f64() as f32);
+            return Self { data: Vec::new(), rounded: Some(rounded), rows, inner };
+        }
         let mut data = vec![T::ZERO; rows.div_ceil(TILE) * TILE * inner];
         for (tile, data) in data.chunks_exact_mut((TILE * inner).max(1)).enumerate() {
             for (k, column) in data.chunks_exact_mut(TILE).enumerate() {
@@ -43,14 +67,18 @@ impl<T: Real> Tiles<T> {
                 }
             }
         }
-        Self { data, rows, inner }
+        Self { data, rounded: None, rows, inner }
     }
 
     /// The columns `inner` of the matrix.
     pub(super) fn columns(&self, inner: Range<usize>) -> Left<'_, T> {
         assert!(inner.start <= inner.end && inner.end <= self.inner);
+        if let Some(rounded) = &self.rounded {
+            return Left::on_tile_unit(rounded.from(0, inner.start), self.rows, inner.len());
+        }
         Left {
             data: &self.data[inner.start * TILE..],
+            rounded: None,
             skipped: 0,
             rows: self.rows,
             inner: inner.len(),
@@ -61,7 +89,11 @@ impl<T: Real> Tiles<T> {
     /// The rows `rows` of the matrix.
     pub(super) fn rows(&self, rows: Range<usize>) -> Left<'_, T> {
         assert!(rows.start <= rows.end && rows.end <= self.rows);
+        if let Some(rounded) = &self.rounded {
+            return Left::on_tile_unit(rounded.from(rows.start, 0), rows.len(), self.inner);
+        }
         Left {
+            rounded: None,
             data: &self.data[rows.start / TILE * TILE * self.inner..],
             skipped: rows.start % TILE,
             rows: rows.len(),
@@ -75,6 +107,7 @@ impl<T: Real> Tiles<T> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Left<'a, T> {
     data: &'a [T],
+    rounded: Option<amx::Left<'a>>,
     /// Rows of the first tile that do not belong.
     skipped: usize,
     rows: usize,
@@ -82,12 +115,66 @@ pub(super) struct Left<'a, T> {
     tile_pitch: usize,
 }
 
+impl<'a, T> Left<'a, T> {
+    fn on_tile_unit(rounded: amx::Left<'a>, rows: usize, inner: usize) -> Self {
+        Self { data: &[], rounded: Some(rounded), skipped: 0, rows, inner, tile_pitch: 0 }
+    }
+}
+
 /// The right operand: `columns` columns in strips, `pitch` elements apart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Right<'a, T> {
-    pub(super) strips: &'a [T],
-    pub(super) pitch: usize,
-    pub(super) columns: usize,
+    strips: &'a [T],
+    pitch: usize,
+    columns: usize,
+    /// The same for the tile unit.
+    rounded: Option<amx::Right<'a>>,
+}
+
+impl<'a, T: Real> Right<'a, T> {
+    pub(super) fn new(strips: &'a [T], pitch: usize, columns: usize) -> Self {
+        Self { strips, pitch, columns, rounded: None }
+    }
+
+    /// So many columns, from a strip on.
+    pub(super) fn from_strip(self, strip: usize, columns: usize) -> Self {
+        Self {
+            strips: &self.strips[strip * self.pitch..],
+            columns,
+            rounded: self.rounded.map(|rounded| rounded.from_strip(strip)),
+            ..self
+        }
+    }
+
+    /// Rounded for the tile unit if `isa` has one: for an operand of `inner` rows that [`multiply`] reads more than once.
+    pub(super) fn rounded(self, isa: Isa, inner: usize, to: &'a mut amx::Lines) -> Self {
+        if !on_tile_unit::<T>(isa) || self.columns == 0 {
+            return self;
+        }
+        let strips = self.columns.div_ceil(STRIP);
+        assert!((strips - 1) * self.pitch + inner * STRIP <= self.strips.len(), "the operand reaches past its slice");
+        // SAFETY: checked; `T` is f32.
+        let rounded = unsafe { amx::round_columns(self.strips.as_ptr().cast(), [strips, self.pitch, inner], to) };
+        Self { rounded: Some(rounded), ..self }
+    }
+
+    /// The same for the upstream gradient of [`multiply_pixels`], `pixels` strips of pixels.
+    pub(super) fn pixels_rounded(self, isa: Isa, pixels: usize, to: &'a mut amx::Lines) -> Self {
+        if !on_tile_unit::<T>(isa) || self.columns < amx::FEWEST {
+            return self;
+        }
+        let strips = self.columns.div_ceil(STRIP);
+        let needed = (strips - 1) * self.pitch + pixels * STRIP * STRIP;
+        assert!(needed <= self.strips.len(), "the upstream gradient reaches past its slice");
+        // SAFETY: checked; `T` is f32.
+        let rounded = unsafe { amx::round_pixels(self.strips.as_ptr().cast(), [strips, self.pitch, pixels], to) };
+        Self { rounded: Some(rounded), ..self }
+    }
+
+    /// For the tile unit.
+    fn operand(&self) -> amx::Operand<'a> {
+        self.rounded.map_or(amx::Operand::Whole(self.strips.as_ptr().cast(), self.pitch), amx::Operand::Rounded)
+    }
 }
 
 /// Elements between strips of `inner` rows: an odd number of cache lines, so that strips do not
@@ -131,6 +218,20 @@ impl<'a, T> Output<'a, T> {
         Self { to, available, pitch, onto, far: true, borrow: PhantomData }
     }
 
+    /// The same, of f32.
+    ///
+    /// # Safety
+    /// `T` is f32.
+    unsafe fn single(&self) -> amx::Out<'a> {
+        let onto = match self.onto {
+            Onto::Overwrite => Onto::Overwrite,
+            Onto::Add => Onto::Add,
+            // SAFETY: the caller's promise.
+            Onto::Bias(bias) => Onto::Bias(unsafe { std::slice::from_raw_parts(bias.as_ptr().cast(), bias.len()) }),
+        };
+        amx::Out { to: self.to.cast(), pitch: self.pitch, onto }
+    }
+
     fn check(&self, rows: usize, columns: usize) {
         assert!(rows == 1 || columns <= self.pitch, "rows of the output overlap");
         assert!((rows - 1) * self.pitch + columns <= self.available, "the output reaches past its slice");
@@ -146,14 +247,18 @@ pub(super) fn multiply<T: Real>(isa: Isa, left: Left<'_, T>, right: Right<'_, T>
     if rows == 0 || columns == 0 {
         return;
     }
-    let tiles = (left.skipped + rows).div_ceil(TILE);
-    assert!((tiles - 1) * left.tile_pitch + inner * TILE <= left.data.len(), "the left operand reaches past its slice");
     let strips = columns.div_ceil(STRIP);
     assert!(
         (strips - 1) * right.pitch + inner * STRIP <= right.strips.len(),
         "the right operand reaches past its slice"
     );
     out.check(rows, columns);
+    if let Some(left) = left.rounded {
+        // SAFETY: the right operand and the output have been checked, `Left` reaches no further than its rows; `T` is f32.
+        return unsafe { amx::multiply(left, [rows, inner, columns], right.operand(), out.single()) };
+    }
+    let tiles = (left.skipped + rows).div_ceil(TILE);
+    assert!((tiles - 1) * left.tile_pitch + inner * TILE <= left.data.len(), "the left operand reaches past its slice");
     T::dispatch(isa, Multiply { left, right, out });
 }
 
@@ -211,6 +316,17 @@ pub(super) fn multiply_pixels<T: Real>(
     let needed = (upstream.columns.div_ceil(STRIP) - 1) * upstream.pitch + strips * STRIP * STRIP;
     assert!(needed <= upstream.strips.len(), "the upstream gradient reaches past its slice");
     out.check(rows, upstream.columns);
+    if on_tile_unit::<T>(isa) && upstream.columns >= amx::FEWEST {
+        // SAFETY: all three have been checked; `T` is f32.
+        return unsafe {
+            amx::multiply_pixels(
+                [rows, strips, upstream.columns],
+                (responses.strips.as_ptr().cast(), responses.pitch),
+                upstream.operand(),
+                out.single(),
+            )
+        };
+    }
     T::dispatch(isa, MultiplyPixels { rows, responses, upstream, out });
 }
 
@@ -270,7 +386,7 @@ mod tests {
         far: bool,
     ) -> Result<(), TestCaseError> {
         let total = before + rows + after;
-        let tiles = Tiles::pack(total, inner, |r, k| T::from_f64(value(1, r, k)));
+        let tiles = Tiles::pack(isa, total, inner, |r, k| T::from_f64(value(1, r, k)));
         let pitch = strip_pitch(inner);
         let strips = columns.div_ceil(STRIP);
         // What a strip holds past the columns must not matter.
@@ -284,7 +400,7 @@ mod tests {
         let out_pitch = columns + 3;
         let mut out = vec![T::from_f64(7.0); (rows - 1) * out_pitch + columns + 3];
         let onto = if add { Onto::Add } else { Onto::Bias(&bias) };
-        let right = Right { strips: &panel, pitch, columns };
+        let right = Right::new(&panel, pitch, columns);
         multiply(
             isa,
             tiles.rows(before..before + rows),
@@ -307,8 +423,8 @@ mod tests {
         let mut halves = vec![T::ZERO; rows * columns];
         for range in [0..inner / 2, inner / 2..inner] {
             let onto = if range.start == 0 { Onto::Overwrite } else { Onto::Add };
-            let right = Right { strips: &panel[range.start * STRIP..], pitch, columns };
-            let tiles = Tiles::pack(rows, inner, |r, k| T::from_f64(value(1, before + r, k)));
+            let right = Right::new(&panel[range.start * STRIP..], pitch, columns);
+            let tiles = Tiles::pack(isa, rows, inner, |r, k| T::from_f64(value(1, before + r, k)));
             multiply(isa, tiles.columns(range), right, Output::new(&mut halves, columns, onto));
         }
         for (i, out) in halves.iter().enumerate() {
@@ -333,8 +449,8 @@ mod tests {
             }
         }
         let mut out = vec![T::ONE; rows * channels];
-        let left = Right { strips: &responses, pitch, columns: pixels };
-        let right = Right { strips: &upstream, pitch: strips * STRIP * STRIP, columns: channels };
+        let left = Right::new(&responses, pitch, pixels);
+        let right = Right::new(&upstream, strips * STRIP * STRIP, channels);
         multiply_pixels(isa, rows, left, right, Output::new(&mut out, channels, Onto::Add));
         for (i, out) in out.iter().enumerate() {
             let (k, o) = (i / channels, i % channels);
@@ -351,7 +467,7 @@ mod tests {
             add in any::<bool>(),
             far in any::<bool>(),
         ) {
-            for isa in Isa::ALL {
+            for isa in Isa::ALL.into_iter().chain([Isa::Amx]) {
                 multiply_agrees::<f32>(isa, shape, add, far)?;
                 multiply_agrees::<f64>(isa, shape, add, far)?;
             }
@@ -359,7 +475,7 @@ mod tests {
 
         #[test]
         fn every_instruction_set_sums_over_pixels(rows in 1usize..20, pixels in 1usize..600, channels in 1usize..40) {
-            for isa in Isa::ALL {
+            for isa in Isa::ALL.into_iter().chain([Isa::Amx]) {
                 pixels_agree::<f32>(isa, rows, pixels, channels)?;
                 pixels_agree::<f64>(isa, rows, pixels, channels)?;
             }
@@ -375,7 +491,7 @@ mod tests {
             shape in [1usize..30, 257usize..600, 1usize..250, 0usize..8, 0usize..8],
             add in any::<bool>(),
         ) {
-            for isa in Isa::ALL {
+            for isa in Isa::ALL.into_iter().chain([Isa::Amx]) {
                 multiply_agrees::<f32>(isa, shape, add, false)?;
                 multiply_agrees::<f64>(isa, shape, add, true)?;
             }
@@ -385,9 +501,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "the output reaches past its slice")]
     fn an_output_that_is_too_small_is_refused() {
-        let tiles = Tiles::pack(7, 3, |_, _| 1.0f32);
+        let tiles = Tiles::pack(Isa::Best, 7, 3, |_, _| 1.0f32);
         let panel = vec![0.0; strip_pitch(3)];
-        let right = Right { strips: &panel, pitch: strip_pitch(3), columns: 5 };
+        let right = Right::new(&panel, strip_pitch(3), 5);
         multiply(Isa::Best, tiles.rows(0..7), right, Output::new(&mut [0.0; 34], 5, Onto::Overwrite));
     }
 }

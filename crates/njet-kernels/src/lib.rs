@@ -61,5 +61,5 @@ pub use error::KernelError;
 pub use geometry::{
     Axis, AxisConfig, CentredAxis, CentredConfig, Geometry, GeometryConfig, MAX_ORDER, Sharing, centred_position,
 };
-pub use nonlinearity::Nonlinearity;
+pub use nonlinearity::{Nonlinearity, exponentials};
 pub use real::Real;

@@ -176,7 +176,12 @@ proptest! {
         shape in shapes(3, 40),
         channels in [32usize..80, 32usize..80],
     ) {
-        let shape = Shape { batch: 1 + shape.batch % 2, groups: 1, group_in: channels[0], group_out: channels[1], ..shape };
+        // Half of them whole strips of pixels and of channels.
+        let whole = |n: usize, of: usize| if shape.seed % 2 == 0 { n.next_multiple_of(of) } else { n };
+        let [group_in, group_out] = channels.map(|n| whole(n, 16));
+        let (batch, size, stride) = (1 + shape.batch % 2, shape.size.map(|n| whole(n, 4)), if shape.seed % 4 < 3 { [1, 1] } else { shape.stride });
+        let padding = if shape.seed % 2 == 0 { None } else { shape.padding };
+        let shape = Shape { batch, groups: 1, group_in, group_out, size, stride, padding, ..shape };
         let layer = layer_of(&shape);
         prop_assume!(layer.is_some());
         let layer = layer.unwrap();

@@ -264,17 +264,12 @@ impl<T: Real> BackwardPass<'_, T> {
                 pixels,
             };
             let [rounded_pixels, rounded_channels] = &mut workspace.rounded;
-            let by_pixels = need_planes.then(|| {
-                pack::by_pixels(isa, upstream, &mut workspace.by_pixels).rounded(isa, outputs, rounded_pixels)
-            });
-            let by_channels = wanted.alpha.then(|| {
-                let strips = tile.len() * strips;
-                pack::by_channels(isa, upstream, &mut workspace.by_channels).pixels_rounded(
-                    isa,
-                    strips,
-                    rounded_channels,
-                )
-            });
+            let planes = geometry.group_in * basis;
+            let by_pixels = need_planes
+                .then(|| pack::operand_by_pixels(isa, upstream, planes, &mut workspace.by_pixels, rounded_pixels));
+            let by_channels = wanted
+                .alpha
+                .then(|| pack::operand_by_channels(isa, upstream, &mut workspace.by_channels, rounded_channels));
             for block in pieces(channels.len(), per_block) {
                 let block = channels.start + block.start..channels.start + block.end;
                 let rows = block.len() * basis;

@@ -214,12 +214,11 @@ impl<T: Real> BackwardPass<'_, T> {
         for tile in pieces(images.len(), tile) {
             let tile = images.start + tile.start..images.start + tile.end;
             let source = input(geometry, call.x, &tile, group);
+            let mixed_rows = geometry.group_out * basis;
             let by_pixels =
-                wanted.sigma.then(|| pack::by_pixels(isa, source, by_pixels).rounded(isa, inputs, rounded_pixels));
-            let by_channels = wanted.alpha.then(|| {
-                let strips = tile.len() * strips;
-                pack::by_channels(isa, source, by_channels).pixels_rounded(isa, strips, rounded_channels)
-            });
+                wanted.sigma.then(|| pack::operand_by_pixels(isa, source, mixed_rows, by_pixels, rounded_pixels));
+            let by_channels =
+                wanted.alpha.then(|| pack::operand_by_channels(isa, source, by_channels, rounded_channels));
             for block in pieces(geometry.group_out, per_block) {
                 let rows = block.len() * basis;
                 let pitch = strip_pitch(rows);

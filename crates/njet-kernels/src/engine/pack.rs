@@ -1,6 +1,6 @@
 //! Planes into the strips that the product reads.
 
-use super::product::{Right, strip_pitch};
+use super::product::{Lines, Right, strip_pitch};
 use super::workspace::Buffer;
 use crate::Real;
 use crate::isa::{Body, Isa};
@@ -43,6 +43,34 @@ impl<'a, T> Band<'a, T> {
 /// ends within a strip, zeros follow.
 pub(super) fn by_pixels<'b, T: Real>(isa: Isa, source: Source<'_, T>, out: &'b mut Buffer<T>) -> Right<'b, T> {
     band_by_pixels(isa, source, 0..source.pixels, out)
+}
+
+/// [`by_pixels`] of all, for a left operand of `rows` rows, which reads it more than once: rounded where products are.
+pub(super) fn operand_by_pixels<'b, T: Real>(
+    isa: Isa,
+    source: Source<'_, T>,
+    rows: usize,
+    out: &'b mut Buffer<T>,
+    rounded: &'b mut Lines,
+) -> Right<'b, T> {
+    if Right::rounds_planes(isa, &source, rows) {
+        return Right::rounded_planes(&source, rounded);
+    }
+    by_pixels(isa, source, out).rounded(isa, source.channels, rounded)
+}
+
+/// [`by_channels`] likewise.
+pub(super) fn operand_by_channels<'b, T: Real>(
+    isa: Isa,
+    source: Source<'_, T>,
+    out: &'b mut Buffer<T>,
+    rounded: &'b mut Lines,
+) -> Right<'b, T> {
+    if Right::rounds_planes_of_pixels(isa, &source) {
+        return Right::rounded_planes_of_pixels(&source, rounded);
+    }
+    let strips = source.images * source.pixels.div_ceil(STRIP);
+    by_channels(isa, source, out).pixels_rounded(isa, strips, rounded)
 }
 
 /// [`by_pixels`] for some pixels of each plane.

@@ -232,6 +232,7 @@ impl Train {
                 for warning in config.model.warnings() {
                     crate::say(format_args!("warning: {warning}"));
                 }
+                self.warn_of_precision();
                 let name = format!("{}-{}", config.model.arch, config.model.layer);
                 (directory(self.out.as_deref(), &config, &name)?, config, dataset)
             }
@@ -324,6 +325,15 @@ impl Train {
             (self.validation.is_some(), "--validation"),
         ];
         flags.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
+    fn warn_of_precision(&self) {
+        if !self.precision.is_fast() {
+            let precision = self.precision;
+            crate::say(format_args!(
+                "warning: this processor has no unit for products in {precision}: they are taken in f32"
+            ));
+        }
     }
 
     /// How the loss is made small. `usual`: what is usual for the task; the rates are those of AdamW, and so of Muon.

@@ -147,6 +147,7 @@ pub fn run(train: &Train, device: &Device) -> Result<()> {
             for warning in config.model.warnings() {
                 crate::say(format_args!("warning: {warning}"));
             }
+            train.warn_of_precision();
             let name = format!("{UNET}-{}", config.model.layer);
             (directory(train.out.as_deref(), &config, &name)?, config, set)
         }

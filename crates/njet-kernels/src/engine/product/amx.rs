@@ -202,6 +202,70 @@ pub(super) unsafe fn round_pixels<'a>(
     Right { lines: to, pitch: lines }
 }
 
+/// Planes of f32, as a layer has them: channel `c` of image `m` begins at `m · image + c · pixels`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Planes {
+    pub(super) at: *const f32,
+    pub(super) image: usize,
+    pub(super) images: usize,
+    pub(super) channels: usize,
+    /// A whole number of strips.
+    pub(super) pixels: usize,
+}
+
+impl Planes {
+    fn strips(&self) -> usize {
+        self.pixels / STRIP
+    }
+
+    /// A strip of a channel, counted through all images.
+    fn strip(&self, strip: usize, channel: usize) -> *const f32 {
+        let (m, s) = (strip / self.strips(), strip % self.strips());
+        self.at.wrapping_add(m * self.image + channel * self.pixels + s * STRIP)
+    }
+}
+
+/// Rounds planes, whose channels are the inner dimension of [`multiply`].
+///
+/// # Safety
+/// [`available`]; the planes can be read.
+pub(super) unsafe fn round_planes(planes: Planes, to: &mut Lines) -> Right<'_> {
+    let pairs = planes.channels.div_ceil(2);
+    let pitch = planes.channels.div_ceil(CHUNK).max(1) * ROWS;
+    let to = to.room(planes.images * planes.strips() * pitch);
+    for (strip, to) in to.chunks_exact_mut(pitch).enumerate() {
+        for (i, line) in to[..pairs].iter_mut().enumerate() {
+            let second = (2 * i + 1 < planes.channels).then(|| planes.strip(strip, 2 * i + 1));
+            // SAFETY: the caller's promise.
+            *line = unsafe { pair(planes.strip(strip, 2 * i), second) };
+        }
+        to[pairs..].fill(ZEROS);
+    }
+    Right { lines: to, pitch }
+}
+
+/// Rounds planes, whose pixels are the inner dimension of [`multiply_pixels`]; the channels are a whole number of strips.
+///
+/// # Safety
+/// [`available`]; the planes can be read.
+pub(super) unsafe fn round_planes_of_pixels(planes: Planes, to: &mut Lines) -> Right<'_> {
+    let strips = planes.images * planes.strips();
+    let pitch = strips.div_ceil(2) * ROWS;
+    let to = to.room(planes.channels / STRIP * pitch);
+    for (first, to) in (0..planes.channels).step_by(STRIP).zip(to.chunks_exact_mut(pitch.max(1))) {
+        for (strip, to) in (0..strips).step_by(2).zip(to.chunks_exact_mut(ROWS)) {
+            for (channel, line) in (first..).zip(&mut *to) {
+                let second = (strip + 1 < strips).then(|| planes.strip(strip + 1, channel));
+                // SAFETY: the caller's promise.
+                *line = unsafe { pair(planes.strip(strip, channel), second) };
+            }
+            // SAFETY: AVX-512; there are sixteen lines.
+            unsafe { transpose(to.as_mut_ptr()) };
+        }
+    }
+    Right { lines: to, pitch }
+}
+
 /// Where a product goes.
 #[derive(Clone, Copy)]
 pub(super) struct Out<'a> {
@@ -384,6 +448,43 @@ unsafe fn pair(a: *const f32, b: Option<*const f32>) -> Line {
         let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
         let both = _mm512_ternarylogic_epi32::<0xd8>(_mm512_srli_epi32::<16>(rounded(a)), rounded(b), upper);
         std::mem::transmute::<__m512i, Line>(both)
+    }
+}
+
+/// Turns sixteen lines of sixteen pairs.
+///
+/// # Safety
+/// The lines can be read and written; AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose(lines: *mut Line) {
+    // SAFETY: the caller's promise.
+    let row = |i: usize| unsafe { _mm512_load_si512(lines.wrapping_add(i).cast()) };
+    let by_four: [[__m512i; 4]; 4] = std::array::from_fn(|group| {
+        let [a, b, c, d] = std::array::from_fn(|i| row(4 * group + i));
+        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+        let (ab_high, cd_high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(ab, cd),
+            _mm512_unpackhi_epi64(ab, cd),
+            _mm512_unpacklo_epi64(ab_high, cd_high),
+            _mm512_unpackhi_epi64(ab_high, cd_high),
+        ]
+    });
+    // Quarter q of register k of a group is column 4q + k of its four rows.
+    for k in 0..4 {
+        let [a, b, c, d] = std::array::from_fn(|group| by_four[group][k]);
+        let (even_ab, even_cd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d));
+        let (odd_ab, odd_cd) = (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        let columns = [
+            _mm512_shuffle_i32x4::<0x88>(even_ab, even_cd),
+            _mm512_shuffle_i32x4::<0x88>(odd_ab, odd_cd),
+            _mm512_shuffle_i32x4::<0xdd>(even_ab, even_cd),
+            _mm512_shuffle_i32x4::<0xdd>(odd_ab, odd_cd),
+        ];
+        for (q, column) in columns.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_store_si512(lines.wrapping_add(4 * q + k).cast(), column) };
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod amx;
 mod amx;
 mod microkernel;
 
+use super::pack::Source;
 use crate::Real;
 use crate::disjoint::Disjoint;
 use crate::isa::Isa;
@@ -171,10 +172,57 @@ impl<'a, T: Real> Right<'a, T> {
         Self { rounded: Some(rounded), ..self }
     }
 
+    /// Whether planes are rounded as they are, channels inside, for a left operand of `rows` rows: whole strips of pixels, and
+    /// the left operand is rounded too.
+    pub(super) fn rounds_planes(isa: Isa, planes: &Source<'_, T>, rows: usize) -> bool {
+        on_tile_unit::<T>(isa) && rows >= amx::FEWEST && planes.pixels.is_multiple_of(STRIP)
+    }
+
+    /// Strips of pixels of all images.
+    pub(super) fn rounded_planes(planes: &Source<'_, T>, to: &'a mut amx::Lines) -> Self {
+        // SAFETY: `planes_of_f32` has checked them.
+        let rounded = unsafe { amx::round_planes(planes_of_f32(planes), to) };
+        Self::on_tile_unit(rounded, planes.images * planes.pixels)
+    }
+
+    /// Whether planes are rounded as they are for the upstream gradient of [`multiply_pixels`]: whole strips of both.
+    pub(super) fn rounds_planes_of_pixels(isa: Isa, planes: &Source<'_, T>) -> bool {
+        let whole = planes.pixels.is_multiple_of(STRIP) && planes.channels.is_multiple_of(STRIP);
+        on_tile_unit::<T>(isa) && planes.channels >= amx::FEWEST && whole
+    }
+
+    /// Strips of channels, pixels of all images inside.
+    pub(super) fn rounded_planes_of_pixels(planes: &Source<'_, T>, to: &'a mut amx::Lines) -> Self {
+        // SAFETY: as above.
+        let rounded = unsafe { amx::round_planes_of_pixels(planes_of_f32(planes), to) };
+        Self::on_tile_unit(rounded, planes.channels)
+    }
+
+    /// Planes for the tile unit alone.
+    fn on_tile_unit(rounded: amx::Right<'a>, columns: usize) -> Self {
+        Self { strips: &[], pitch: 0, columns, rounded: Some(rounded) }
+    }
+
+    /// Whether all strips have `len` elements.
+    fn reaches(&self, len: usize) -> bool {
+        (self.columns.div_ceil(STRIP) - 1) * self.pitch + len <= self.strips.len()
+    }
+
     /// For the tile unit.
     fn operand(&self) -> amx::Operand<'a> {
         self.rounded.map_or(amx::Operand::Whole(self.strips.as_ptr().cast(), self.pitch), amx::Operand::Rounded)
     }
+}
+
+/// The planes of a source of f32, on a machine that has the unit.
+fn planes_of_f32<T: Real>(source: &Source<'_, T>) -> amx::Planes {
+    assert!(on_tile_unit::<T>(Isa::Amx));
+    let Source { data, start, image, images, channels, pixels } = *source;
+    assert!(
+        start + images.saturating_sub(1) * image + channels * pixels <= data.len(),
+        "planes reach past their slice"
+    );
+    amx::Planes { at: data[start..].as_ptr().cast(), image, images, channels, pixels }
 }
 
 /// Elements between strips of `inner` rows: an odd number of cache lines, so that strips do not
@@ -247,16 +295,15 @@ pub(super) fn multiply<T: Real>(isa: Isa, left: Left<'_, T>, right: Right<'_, T>
     if rows == 0 || columns == 0 {
         return;
     }
-    let strips = columns.div_ceil(STRIP);
-    assert!(
-        (strips - 1) * right.pitch + inner * STRIP <= right.strips.len(),
-        "the right operand reaches past its slice"
-    );
     out.check(rows, columns);
+    let reaches = right.reaches(inner * STRIP);
     if let Some(left) = left.rounded {
+        // What is rounded is read as a slice.
+        assert!(reaches || right.rounded.is_some(), "the right operand reaches past its slice");
         // SAFETY: the right operand and the output have been checked, `Left` reaches no further than its rows; `T` is f32.
         return unsafe { amx::multiply(left, [rows, inner, columns], right.operand(), out.single()) };
     }
+    assert!(reaches, "the right operand reaches past its slice");
     let tiles = (left.skipped + rows).div_ceil(TILE);
     assert!((tiles - 1) * left.tile_pitch + inner * TILE <= left.data.len(), "the left operand reaches past its slice");
     T::dispatch(isa, Multiply { left, right, out });
@@ -309,14 +356,11 @@ pub(super) fn multiply_pixels<T: Real>(
         return;
     }
     let strips = responses.columns.div_ceil(STRIP);
-    assert!(
-        (strips - 1) * responses.pitch + rows * STRIP <= responses.strips.len(),
-        "the responses reach past their slice"
-    );
-    let needed = (upstream.columns.div_ceil(STRIP) - 1) * upstream.pitch + strips * STRIP * STRIP;
-    assert!(needed <= upstream.strips.len(), "the upstream gradient reaches past its slice");
+    assert!(responses.reaches(rows * STRIP), "the responses reach past their slice");
+    let reaches = upstream.reaches(strips * STRIP * STRIP);
     out.check(rows, upstream.columns);
     if on_tile_unit::<T>(isa) && upstream.columns >= amx::FEWEST {
+        assert!(reaches || upstream.rounded.is_some(), "the upstream gradient reaches past its slice");
         // SAFETY: all three have been checked; `T` is f32.
         return unsafe {
             amx::multiply_pixels(
@@ -327,6 +371,7 @@ pub(super) fn multiply_pixels<T: Real>(
             )
         };
     }
+    assert!(reaches, "the upstream gradient reaches past its slice");
     T::dispatch(isa, MultiplyPixels { rows, responses, upstream, out });
 }
 

@@ -55,6 +55,27 @@ pub(super) unsafe fn round_pixels<'a>(_: *const f32, _: [usize; 3], _: &'a mut L
 }
 
 #[allow(dead_code)]
+pub(super) struct Planes {
+    pub(super) at: *const f32,
+    pub(super) image: usize,
+    pub(super) images: usize,
+    pub(super) channels: usize,
+    pub(super) pixels: usize,
+}
+
+/// # Safety
+/// None needed: never called.
+pub(super) unsafe fn round_planes(_: Planes, _: &mut Lines) -> Right<'_> {
+    unreachable!("`available` says no")
+}
+
+/// # Safety
+/// None needed: never called.
+pub(super) unsafe fn round_planes_of_pixels(_: Planes, _: &mut Lines) -> Right<'_> {
+    unreachable!("`available` says no")
+}
+
+#[allow(dead_code)]
 pub(super) enum Operand<'a> {
     Rounded(Right<'a>),
     Whole(*const f32, usize),

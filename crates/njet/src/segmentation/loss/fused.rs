@@ -212,11 +212,10 @@ fn probabilities(loss: &Loss, logits: &[f32], target: &[u8], p: &mut [f32]) -> S
             greatest.iter_mut().zip(&logits[of_class(c)]).for_each(|(greatest, &z)| *greatest = greatest.max(z));
         }
         for c in 0..classes {
-            let each = p[of_class(c)].iter_mut().zip(&logits[of_class(c)]).zip(greatest.iter().zip(&mut sum));
-            for ((p, &z), (&greatest, sum)) in each {
-                *p = (z - greatest).exp();
-                *sum += *p;
-            }
+            let p = &mut p[of_class(c)];
+            p.iter_mut().zip(&logits[of_class(c)]).zip(&greatest).for_each(|((p, &z), &greatest)| *p = z - greatest);
+            njet_kernels::exponentials(p);
+            sum.iter_mut().zip(&*p).for_each(|(sum, &p)| *sum += p);
         }
         for (i, &class) in target[from..from + len].iter().enumerate().filter(|(_, class)| **class != IGNORED) {
             let (at, w) = (usize::from(class) * pixels + from + i, weight(loss, class));

@@ -279,7 +279,7 @@ impl<T: Real> BackwardPass<'_, T> {
                 if let Some(upstream) = by_pixels {
                     for (m, mixed) in mixed.chunks_exact_mut(image_planes).enumerate() {
                         clear_margins(mixed, pixels, gap);
-                        let right = upstream.from_strip(m * strips, pixels);
+                        let right = upstream.at_strip(m * strips, pixels);
                         let out = Output::new(&mut mixed[gap..], pixels + gap, Onto::Overwrite);
                         multiply(isa, self.mixing[group].rows(block.start * basis..block.end * basis), right, out);
                     }

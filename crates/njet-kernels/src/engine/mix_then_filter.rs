@@ -62,7 +62,7 @@ fn mix<'a, T: Real>(
     let mixed = mixed.room(with_margins(rows, pixels, STRIP));
     clear_margins(mixed, pixels, STRIP);
     let strips = pixels.div_ceil(STRIP);
-    let right = input.from_strip(m * strips, pixels);
+    let right = input.at_strip(m * strips, pixels);
     multiply(isa, left, right, Output::new(&mut mixed[STRIP..], pixels + STRIP, Onto::Overwrite));
     mixed
 }

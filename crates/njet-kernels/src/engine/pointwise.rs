@@ -97,7 +97,7 @@ impl<'a> Place<'a> {
         let columns = self.tile.pixels.len();
         let strips = columns.div_ceil(STRIP);
         for m in 0..self.tile.images.len() {
-            let image = pixels.from_strip(m * strips, columns);
+            let image = pixels.at_strip(m * strips, columns);
             let start = self.start + m * self.image + self.tile.pixels.start;
             // SAFETY: the caller's promise.
             let out = unsafe { Output::shared(to, start, self.plane, onto) };

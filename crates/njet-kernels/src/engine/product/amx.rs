@@ -140,7 +140,7 @@ pub(super) struct Right<'a> {
 
 impl Right<'_> {
     /// From a strip on.
-    pub(super) fn from_strip(self, strip: usize) -> Self {
+    pub(super) fn at_strip(self, strip: usize) -> Self {
         Self { lines: &self.lines[strip * self.pitch..], ..self }
     }
 }
@@ -306,7 +306,7 @@ pub(super) unsafe fn multiply(left: Left<'_>, [rows, inner, columns]: [usize; 3]
                 let columns = (columns - column).min(2 * STRIP);
                 let (strip, strips) = (column / STRIP, columns.div_ceil(STRIP));
                 let right = match right {
-                    Operand::Rounded(right) => right.from_strip(strip),
+                    Operand::Rounded(right) => right.at_strip(strip),
                     Operand::Whole(from, pitch) => {
                         round_columns(from.wrapping_add(strip * pitch), [strips, pitch, inner], &mut scratch.right)
                     }
@@ -471,8 +471,8 @@ unsafe fn transpose(lines: *mut Line) {
         ]
     });
     // Quarter q of register k of a group is column 4q + k of its four rows.
-    for k in 0..4 {
-        let [a, b, c, d] = std::array::from_fn(|group| by_four[group][k]);
+    let [first, second, third, fourth] = by_four;
+    for (k, (((a, b), c), d)) in first.into_iter().zip(second).zip(third).zip(fourth).enumerate() {
         let (even_ab, even_cd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0x88>(c, d));
         let (odd_ab, odd_cd) = (_mm512_shuffle_i32x4::<0xdd>(a, b), _mm512_shuffle_i32x4::<0xdd>(c, d));
         let columns = [

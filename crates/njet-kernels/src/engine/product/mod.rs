@@ -138,11 +138,11 @@ impl<'a, T: Real> Right<'a, T> {
     }
 
     /// So many columns, from a strip on.
-    pub(super) fn from_strip(self, strip: usize, columns: usize) -> Self {
+    pub(super) fn at_strip(self, strip: usize, columns: usize) -> Self {
         Self {
             strips: &self.strips[strip * self.pitch..],
             columns,
-            rounded: self.rounded.map(|rounded| rounded.from_strip(strip)),
+            rounded: self.rounded.map(|rounded| rounded.at_strip(strip)),
             ..self
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Left<'a>(Infallible, PhantomData<&'a ()>);
 pub(super) struct Right<'a>(Infallible, PhantomData<&'a ()>);
 
 impl Right<'_> {
-    pub(super) fn from_strip(self, _: usize) -> Self {
+    pub(super) fn at_strip(self, _: usize) -> Self {
         match self.0 {}
     }
 }

@@ -67,6 +67,9 @@ const CROP: usize = 96;
 /// Pieces that are trained on unless the number of epochs is given: few scenes are seen more often.
 const PIECES: usize = 30_000;
 
+/// Pieces in a step unless their number is given.
+const BATCH: usize = 16;
+
 /// Epochs unless their number is given, at least and at most.
 const LEAST_EPOCHS: usize = 2;
 pub(crate) const MOST_EPOCHS: usize = 100;
@@ -88,8 +91,8 @@ impl SegmentationConfig {
         Ok(Self {
             task: Task::Segment,
             epochs: PIECES.div_ceil(set.train.len().max(1)).clamp(LEAST_EPOCHS, MOST_EPOCHS),
-            batch_size: 16,
-            parts: 2,
+            batch_size: BATCH,
+            parts: Self::usual_parts(BATCH),
             seed: 1,
             data: SceneConfig {
                 source: set.name.clone(),
@@ -114,6 +117,14 @@ impl SegmentationConfig {
                 _ => JointAugment::default(),
             },
         })
+    }
+}
+
+impl SegmentationConfig {
+    /// Parts of a step of so many images unless their number is given: two if each has eight or more, which batch normalisation
+    /// can go by.
+    pub const fn usual_parts(batch_size: usize) -> usize {
+        if batch_size >= 16 { 2 } else { 1 }
     }
 }
 

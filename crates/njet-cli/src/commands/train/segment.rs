@@ -34,7 +34,7 @@ pub struct SegmentFlags {
     #[arg(long, value_name = "F", allow_negative_numbers = true)]
     deep_supervision: Option<f64>,
     /// Parts of a batch that are learned from side by side, each with batch normalisation of its own: two or more keep all
-    /// processors busy (default: 2)
+    /// processors busy (default: 2, or 1 where a part would have fewer than 8 images)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     parts: Option<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)
@@ -183,7 +183,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     (config.optimizer, config.schedule) = (optimizer, schedule);
     config.epochs = train.epochs.unwrap_or(config.epochs);
     config.batch_size = train.batch_size.unwrap_or(config.batch_size);
-    config.parts = flags.parts.unwrap_or(config.parts);
+    config.parts = flags.parts.unwrap_or(SegmentationConfig::usual_parts(config.batch_size));
     config.seed = train.seed;
     config.data.limit = train.limit;
     if let Some(crop) = flags.crop {

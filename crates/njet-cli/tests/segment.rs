@@ -302,7 +302,9 @@ fn flags_become_settings() {
     // The usual rates are those of segmentation, which are not those of classification.
     has(text, &["lr = 0.03", "weight-decay = 0.1", "up = [1]", "deep-supervision = 0.3", "extent = 2.0"]);
     has(settings("", "small"), &["parts = 1", "precision = \"f32\""]);
-    has(settings("--batch-size 16", "large"), &["parts = 2"]);
+    let large = SMALL.replace("--batch-size 2", "--batch-size 16");
+    place.run(&format!("{large} --epochs 1 --out large")).done();
+    has(fs::read_to_string(place.path("large/config.toml")).unwrap(), &["parts = 2"]);
     has(settings("--parts 3 --precision bf16", "bf16"), &["parts = 3", "precision = \"bf16\""]);
     let text = settings("--lr 0.005 --weight-decay 0.02 --up 3 --deep-supervision 0.1 --extent 3", "other-rates");
     has(text, &["lr = 0.005", "weight-decay = 0.02", "up = [3]", "deep-supervision = 0.1", "extent = 3.0"]);

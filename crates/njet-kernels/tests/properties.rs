@@ -206,11 +206,11 @@ proptest! {
 /// Work is cut by shape: the same bits on one thread and on several.
 #[test]
 fn thread_count_does_not_change_a_bit() {
-    let shape = Shape {
+    let shape = |group_in, group_out| Shape {
         batch: 11,
         groups: 2,
-        group_in: 5,
-        group_out: 6,
+        group_in,
+        group_out,
         order: 2,
         sigma: 1.3,
         extent: 3.0,
@@ -219,18 +219,21 @@ fn thread_count_does_not_change_a_bit() {
         padding: None,
         seed: 7,
     };
-    let layer = layer_of(&shape).unwrap();
-    let bf16 = Options { isa: Isa::Amx, ..Options::default() };
-    for options in engines().into_iter().chain([bf16]) {
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| layer.run::<f32>(Implementation::Engine(options)))
-        };
-        let (one, four) = (run(1), run(4));
-        assert_eq!(one.y, four.y);
-        assert_eq!(one.grad_x, four.grad_x);
-        assert_eq!(one.grad_alpha, four.grad_alpha);
-        assert_eq!(one.grad_sigma, four.grad_sigma);
+    // The tile unit multiplies from 32 channels on.
+    for shape in [shape(5, 6), shape(33, 48)] {
+        let layer = layer_of(&shape).unwrap();
+        let bf16 = Options { isa: Isa::Amx, ..Options::default() };
+        for options in engines().into_iter().chain([bf16]) {
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| layer.run::<f32>(Implementation::Engine(options)))
+            };
+            let (one, four) = (run(1), run(4));
+            assert_eq!(one.y, four.y);
+            assert_eq!(one.grad_x, four.grad_x);
+            assert_eq!(one.grad_alpha, four.grad_alpha);
+            assert_eq!(one.grad_sigma, four.grad_sigma);
+        }
     }
 }
 

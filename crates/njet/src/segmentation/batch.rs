@@ -29,6 +29,9 @@ impl SceneBatch {
     /// The same scenes in so many batches of about one size, none of them empty.
     pub(super) fn divided(self, parts: usize) -> Vec<Self> {
         let [scenes, channels, height, width] = self.shape;
+        if parts.min(scenes) == 1 {
+            return vec![self];
+        }
         let pixels = height * width;
         let bound = |part: usize| part * scenes / parts.min(scenes);
         let some = |part: usize| {

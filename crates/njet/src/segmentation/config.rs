@@ -118,9 +118,7 @@ impl SegmentationConfig {
             },
         })
     }
-}
 
-impl SegmentationConfig {
     /// Parts of a step of so many images unless their number is given: two if each has eight or more, which batch normalisation
     /// can go by.
     pub const fn usual_parts(batch_size: usize) -> usize {

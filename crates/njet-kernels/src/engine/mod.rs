@@ -20,6 +20,7 @@ mod filters;
 mod fir;
 mod line;
 mod mix_then_filter;
+mod orthogonal;
 mod pack;
 mod padded;
 mod placement;
@@ -33,6 +34,7 @@ mod workspace;
 pub use crate::isa::Isa;
 pub use band_limited::{DEFAULT_BAND_TOLERANCE, band_step, band_step_backward};
 pub use cost::LoopOrder;
+pub use orthogonal::NewtonSchulz;
 pub(crate) use product::has_tile_unit;
 pub(crate) use workspace::Workspace;
 

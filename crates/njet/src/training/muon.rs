@@ -1,8 +1,13 @@
 //! Muon for layers.
 
+use crate::layer::Precision;
 use burn::optim::Optimizer;
 use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
 use burn::tensor::{Device, Tensor};
+#[cfg(feature = "flex")]
+use burn::tensor::{DType, TensorData};
+#[cfg(feature = "flex")]
+use njet_kernels::engine::{Isa, NewtonSchulz};
 #[cfg(feature = "flex")]
 use rayon::prelude::*;
 
@@ -17,12 +22,15 @@ use rayon::prelude::*;
 pub(super) struct LayerMuon {
     momentum: Momentum,
     weight_decay: f64,
+    /// Of the products for coefficients, on the CPU backend.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
+    precision: Precision,
 }
 
 impl LayerMuon {
-    pub(super) fn new(momentum: f64, weight_decay: f64) -> Self {
+    pub(super) fn new(momentum: f64, weight_decay: f64, precision: Precision) -> Self {
         let momentum = MomentumConfig { momentum, dampening: 0.0, nesterov: true };
-        Self { momentum: Momentum::new(&momentum), weight_decay }
+        Self { momentum: Momentum::new(&momentum), weight_decay, precision }
     }
 }
 
@@ -43,10 +51,21 @@ impl Optimizer for LayerMuon {
         // Coefficients are what has three axes.
         let functions = if D == 3 { shape[D - 1] } else { 1 };
         let columns = columns / functions;
+        let size = lr * 0.2 * (rows.max(columns) as f64).sqrt();
+        let kept = 1.0 - lr * self.weight_decay;
+        #[cfg(feature = "flex")]
+        if functions > 1
+            && !is_long([rows, columns])
+            && tensor.dtype() == DType::F32
+            && update.dtype() == DType::F32
+            && crate::backend::on_flex(&tensor)
+        {
+            let update = orthogonal_each(update, functions, [rows, columns], self.precision);
+            return (moved(tensor, kept, &update, size), Some(state));
+        }
         let matrices = update.reshape([rows, columns, functions]).permute([2, 0, 1]);
-        let size = 0.2 * (rows.max(columns) as f64).sqrt();
-        let update = orthogonal(matrices).permute([1, 2, 0]).mul_scalar(lr * size).reshape(shape);
-        (tensor.mul_scalar(1.0 - lr * self.weight_decay) - update, Some(state))
+        let update = orthogonal(matrices).permute([1, 2, 0]).mul_scalar(size).reshape(shape);
+        (tensor.mul_scalar(kept) - update, Some(state))
     }
 
     fn to_device<const D: usize>(state: Self::State<D>, device: &Device) -> Self::State<D> {
@@ -78,7 +97,7 @@ fn nearest(x: Tensor<3>) -> Tensor<3> {
     let norm = x.clone().square().sum_dims(&[1, 2]).sqrt().clamp_min(1e-7);
     let x = x / norm;
     #[cfg(feature = "flex")]
-    if columns >= LONG * rows && crate::backend::on_flex(&x) {
+    if is_long([rows, columns]) && crate::backend::on_flex(&x) {
         return by_the_shorter_side(x);
     }
     by_iterations(x)
@@ -101,6 +120,42 @@ fn factor(a: Tensor<3>) -> Tensor<3> {
 /// So many times as many columns as rows, and products of columns are what takes the time.
 #[cfg(feature = "flex")]
 const LONG: usize = 3;
+
+#[cfg(feature = "flex")]
+fn is_long([rows, columns]: [usize; 2]) -> bool {
+    rows.max(columns) >= LONG * rows.min(columns)
+}
+
+/// Of each of the matrices, which lie between one another, `[rows · columns, matrices]`, the nearest orthogonal one: a task
+/// each.
+#[cfg(feature = "flex")]
+fn orthogonal_each(x: Tensor<2>, matrices: usize, shape: [usize; 2], precision: Precision) -> Vec<Vec<f32>> {
+    let isa = match precision {
+        Precision::F32 => Isa::Best,
+        Precision::Bf16 => Isa::Amx,
+    };
+    let iterations = NewtonSchulz { polynomial: POLYNOMIAL.map(f64::from), count: ITERATIONS, isa };
+    let x = x.into_data();
+    let x = x.as_slice::<f32>().expect("the type was looked at");
+    let matrix = |b: usize| {
+        let mut matrix: Vec<f32> = x.iter().skip(b).step_by(matrices).copied().collect();
+        iterations.run(&mut matrix, shape);
+        matrix
+    };
+    (0..matrices).into_par_iter().with_max_len(1).map(matrix).collect()
+}
+
+/// The part `kept` of a tensor less `size` times an update, given as one matrix for each place of the last axis.
+#[cfg(feature = "flex")]
+fn moved<const D: usize>(tensor: Tensor<D>, kept: f64, update: &[Vec<f32>], size: f64) -> Tensor<D> {
+    let (shape, device) = (tensor.dims(), tensor.device());
+    let mut values = tensor.into_data().try_into_vec::<f32>().expect("the type was looked at");
+    let (kept, size) = (kept as f32, size as f32);
+    for (at, values) in values.chunks_exact_mut(update.len()).enumerate() {
+        values.iter_mut().zip(update).for_each(|(value, update)| *value = kept * *value - size * update[at]);
+    }
+    Tensor::from_data(TensorData::new(values, shape), &device)
+}
 
 /// A long matrix is multiplied in so many parts at most, which can be on different cores.
 #[cfg(feature = "flex")]
@@ -141,7 +196,7 @@ mod tests {
         let numbers: Vec<f32> = (0..count).map(number).collect();
         let grad = Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape(shape);
         let before = Tensor::<D>::ones(shape, &device);
-        let (after, state) = LayerMuon::new(0.9, 0.0).step(0.5, before.clone(), grad, None);
+        let (after, state) = LayerMuon::new(0.9, 0.0, Precision::F32).step(0.5, before.clone(), grad, None);
         assert!(state.is_some());
         let functions = if D == 3 { shape[D - 1] } else { 1 };
         let (rows, columns) = (shape[0], count / shape[0] / functions);
@@ -184,7 +239,7 @@ mod tests {
     #[test]
     fn weights_decay_by_the_rate() {
         let device = Device::flex();
-        let (after, _) = LayerMuon::new(0.9, 0.2).step(
+        let (after, _) = LayerMuon::new(0.9, 0.2, Precision::F32).step(
             0.5,
             Tensor::<3>::ones([2, 2, 2], &device),
             Tensor::zeros([2, 2, 2], &device),

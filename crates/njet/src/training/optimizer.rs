@@ -34,7 +34,7 @@ pub fn optimizer(settings: &OptimizerConfig, model: &impl Network) -> ModuleOpti
             if settings.kind == OptimizerKind::Adamw {
                 return all;
             }
-            let muon = LayerMuon::new(settings.momentum, settings.weight_decay);
+            let muon = LayerMuon::new(settings.momentum, settings.weight_decay, settings.precision);
             all.with_group(ParamGroup::from_ids(model.mixing()), muon, None)
         }
         OptimizerKind::Sgd => {

@@ -240,6 +240,7 @@ fn flags_of_the_other_task_are_refused() {
         ("--widths 4", ["the number of steps of a U-Net is 0", "from 1 to 8"]),
         ("--widths 4,4 --convolutions 1,1 --up 1,1", ["for 2 steps", "give one number"]),
         ("--deep-supervision -1", ["the losses at lower resolutions is -1", "at least 0"]),
+        ("--sigma-images 0", ["the number of images that sigma learns from is 0", "at most the batch size"]),
         ("--parts 0", ["the number of parts of a batch is 0", "at least 1"]),
         ("--precision f16", ["unknown precision `f16`", "f32 and bf16"]),
         ("--widths 4,4 --convolutions 1", ["for 2 resolutions and its convolutions for 1", "one number of each"]),
@@ -304,8 +305,11 @@ fn flags_become_settings() {
     has(settings("", "small"), &["parts = 1", "precision = \"f32\""]);
     let large = SMALL.replace("--batch-size 2", "--batch-size 16");
     place.run(&format!("{large} --epochs 1 --out large")).done();
-    has(fs::read_to_string(place.path("large/config.toml")).unwrap(), &["parts = 2"]);
-    has(settings("--parts 3 --precision bf16", "bf16"), &["parts = 3", "precision = \"bf16\""]);
+    has(fs::read_to_string(place.path("large/config.toml")).unwrap(), &["parts = 2", "sigma-images = 4"]);
+    has(
+        settings("--parts 3 --sigma-images 1 --precision bf16", "bf16"),
+        &["parts = 3", "sigma-images = 1", "precision = \"bf16\""],
+    );
     let text = settings("--lr 0.005 --weight-decay 0.02 --up 3 --deep-supervision 0.1 --extent 3", "other-rates");
     has(text, &["lr = 0.005", "weight-decay = 0.02", "up = [3]", "deep-supervision = 0.1", "extent = 3.0"]);
     // Strides that follow σ need a Gaussian that is not cut.

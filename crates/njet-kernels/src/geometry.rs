@@ -243,6 +243,11 @@ impl Geometry {
         Self { sharing, ..self }
     }
 
+    /// The same for another number of images.
+    pub(crate) fn with_batch(&self, batch: usize) -> Self {
+        Self { batch, ..*self }
+    }
+
     fn checked(
         batch: usize,
         [channels_in, channels_out]: [usize; 2],

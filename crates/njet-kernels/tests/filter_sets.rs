@@ -242,7 +242,7 @@ impl Layer {
             Sharing::Output if !degenerate => vec![None, Some(LoopOrder::MixThenFilter)],
             _ => vec![None, Some(LoopOrder::FilterThenMix), Some(LoopOrder::MixThenFilter)],
         };
-        let options = |loop_order| Isa::ALL.map(|isa| Options { loop_order, isa, band_limit: None });
+        let options = |loop_order| Isa::ALL.map(|isa| Options { loop_order, isa, ..Options::default() });
         orders.into_iter().flat_map(options).collect()
     }
 }

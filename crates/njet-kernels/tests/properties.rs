@@ -188,7 +188,7 @@ proptest! {
         let (expected, scale) = (layer.run::<f64>(Implementation::Reference), magnitudes(&layer));
         for loop_order in [LoopOrder::FilterThenMix, LoopOrder::MixThenFilter] {
             let run = |isa| {
-                let options = Options { isa, loop_order: Some(loop_order), band_limit: None };
+                let options = Options { isa, loop_order: Some(loop_order), ..Options::default() };
                 layer.run::<f32>(Implementation::Engine(options))
             };
             let (rounded, exact) = (run(Isa::Amx), run(Isa::Best));
@@ -197,8 +197,35 @@ proptest! {
             let taken = !Isa::Amx.is_available();
             prop_assert_eq!(same, (taken, taken, taken), "what is not rounded");
             // In f64 there is nothing faster.
-            let options = Options { isa: Isa::Amx, loop_order: Some(loop_order), band_limit: None };
+            let options = Options { isa: Isa::Amx, loop_order: Some(loop_order), ..Options::default() };
             assert_close(&layer.run::<f64>(Implementation::Engine(options)), &expected, &scale, 200.0 * f64::EPSILON)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The gradient of σ of the first images, times what they stand for; the others are those of all.
+    #[test]
+    fn sigma_is_asked_of_the_first_images_alone(shape in shapes(3, 24), batch in 1usize..6, first in 1usize..7, depthwise in any::<bool>()) {
+        let shape = if depthwise { Shape { group_in: 1, group_out: 1, batch, ..shape } } else { Shape { batch, ..shape } };
+        let layer = layer_of(&shape);
+        prop_assume!(layer.is_some());
+        let layer = layer.unwrap();
+        let some = layer_of(&Shape { batch: first.min(batch), ..shape.clone() }).unwrap();
+        prop_assert!(layer.x.starts_with(&some.x) && layer.grad_y.starts_with(&some.grad_y));
+        let times = batch as f64 / first.min(batch) as f64;
+        let with_sigma_of_some = |all: Results, some: Results| Results { grad_sigma: times * some.grad_sigma, ..all };
+        let reference = |layer: &Layer| layer.run::<f64>(Implementation::Reference);
+        let expected = with_sigma_of_some(reference(&layer), reference(&some));
+        let scale = with_sigma_of_some(magnitudes(&layer), magnitudes(&some));
+        for options in engines() {
+            for band_limit in [None, Some(1e-12)] {
+                let options = Options { sigma_images: Some(first), band_limit, ..options };
+                let ours = layer.run::<f64>(Implementation::Engine(options));
+                assert_close(&ours, &expected, &scale, 200.0 * f64::EPSILON)?;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which comes first, the filters or the product: decided by counting multiply-adds, weighted as they were measured.
 
-use crate::{Axis, Geometry};
+use crate::{Axis, Geometry, Wanted};
 
 /// Time of a multiply-add of the filters in units of one of the product, filters first. Measured at 64→64, 96→64 and 128→64
 /// channels of 32×32, order 2, σ = 2, AVX-512: 2.8 to 3.
@@ -38,6 +38,22 @@ impl LoopOrder {
             FILTER * after * filters + product
         };
         if time(Self::FilterThenMix, 1.0) <= time(Self::MixThenFilter, AFTER_PRODUCT) {
+            Self::FilterThenMix
+        } else {
+            Self::MixThenFilter
+        }
+    }
+
+    /// The same for a backward pass that gives no gradient of σ. Where the product came first, the responses of the upstream
+    /// gradient serve coefficients and input both, and nothing else is filtered; where the filters did, those of the input
+    /// serve the coefficients, and the input's gradient is filtered once more.
+    pub(super) fn cheaper_without_sigma(geometry: &Geometry, wanted: Wanted) -> Self {
+        let products = f64::from(u8::from(wanted.x)) + f64::from(u8::from(wanted.alpha));
+        let time = |order: Self, passes: f64| {
+            let [filters, product] = order.multiply_adds(geometry);
+            FILTER * passes * filters + products * product
+        };
+        if time(Self::FilterThenMix, products) <= time(Self::MixThenFilter, 1.0) {
             Self::FilterThenMix
         } else {
             Self::MixThenFilter

@@ -4,11 +4,11 @@ use super::filters::{FilterSets, SigmaSums};
 use super::pack::{self, Source};
 use super::plane::{Planes, Responses, clear_margins, margin, with_margins};
 use super::product::{Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
-use super::{PARTS, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
+use super::{PARTS, Sums, TASKS, TILE_PIXELS, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
-use crate::{Backward, Forward, Geometry, Gradients, Real};
+use crate::{Backward, Forward, Geometry, Real};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -55,7 +55,7 @@ fn tiles(geometry: &Geometry) -> Vec<Tile> {
 /// The coefficients of each group as the forward product's left operand, `[group_out, group_in · B]`.
 fn coefficients<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let row = geometry.group_in * geometry.basis();
-    let group = |group: &[T]| Tiles::pack(isa, geometry.group_out, row, |o, k| group[o * row + k]);
+    let group = |group: &[T]| Tiles::of_rows(isa, [geometry.group_out, row], group);
     alpha.chunks_exact(geometry.group_out * row).map(group).collect()
 }
 
@@ -137,7 +137,14 @@ struct Partial<T> {
     sigma: SigmaSums,
 }
 
-pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
+/// The gradients that `images` give, those of the input to `grad_x`.
+pub(super) fn backward<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    isa: Isa,
+    images: Range<usize>,
+    grad_x: &Disjoint<'_, T>,
+) -> Sums<T> {
     let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
     let forward = FilterSets::forward(geometry, call.taps, d_taps);
     let no_sigma = SigmaSums::new(geometry, d_taps);
@@ -154,46 +161,35 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
     let parts = geometry.batch.div_ceil(part).max(1);
     // Few parts, as of a small batch, leave threads idle: then the channels are divided too.
     let divisions = PARTS.div_ceil(parts * geometry.groups).min(geometry.group_in);
-    let tasks: Vec<_> = pieces(geometry.batch, part)
+    let first = images.start;
+    let tasks: Vec<_> = pieces(images.len(), part)
         .flat_map(|images| {
             (0..geometry.groups).flat_map(move |group| {
-                let images = images.clone();
+                let images = first + images.start..first + images.end;
                 pieces(geometry.group_in, geometry.group_in.div_ceil(divisions))
                     .map(move |channels| (images.clone(), group, channels))
             })
         })
         .collect();
-
-    let wanted = call.wanted;
-    let mut filling = Filling::new(if wanted.x { geometry.input_len() } else { 0 });
-    let grad_x = filling.parts(if wanted.x { geometry.input_len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
         .map(|(images, group, channels)| {
             T::with_workspace(|workspace| {
-                let partial = pass.run(images, group, channels, &grad_x, workspace);
+                let partial = pass.run(images, group, channels, grad_x, workspace);
                 workspace.trim();
                 partial
             })
         })
         .collect();
-    Gradients {
-        // SAFETY: the tasks cover every channel of every image, each synthesis writes all of its plane.
-        x: wanted.x.then(|| unsafe { filling.finish(geometry.input_len()) }),
-        alpha: wanted.alpha.then(|| sum_alpha(geometry, &partials)),
-        bias: None,
-        sigma: wanted.sigma.then(|| {
-            let mut sigma = no_sigma;
-            partials.iter().for_each(|partial| sigma.merge(&partial.sigma));
-            sigma.finish()
-        }),
-    }
+    let mut sigma = no_sigma;
+    partials.iter().for_each(|partial| sigma.merge(&partial.sigma));
+    Sums { alpha: call.wanted.alpha.then(|| sum_alpha(geometry, &partials)), sigma }
 }
 
 /// The transposed coefficients of each group, `[group_in · B, group_out]`.
 fn mixing<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let row = geometry.group_in * geometry.basis();
-    let group = |group: &[T]| Tiles::pack(isa, row, geometry.group_out, |k, o| group[o * row + k]);
+    let group = |group: &[T]| Tiles::of_columns(isa, [row, geometry.group_out], group);
     alpha.chunks_exact(geometry.group_out * row).map(group).collect()
 }
 

@@ -9,11 +9,11 @@ use super::pack::{self, Source};
 use super::plane::{Planes, Responses, clear_margins, with_margins};
 use super::product::{Left, Onto, Output, Right, Tiles, multiply, multiply_pixels, strip_pitch};
 use super::workspace::Buffer;
-use super::{TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
+use super::{Sums, TASKS, TILE_PIXELS, Workspace, channels_per_block, images_per_part, pieces};
 use crate::disjoint::{Disjoint, Filling};
 use crate::isa::Isa;
 use crate::simd::STRIP;
-use crate::{Backward, Forward, Geometry, Gradients, Real};
+use crate::{Backward, Forward, Geometry, Real};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -119,8 +119,16 @@ struct Partial<T> {
     sigma: SigmaSums,
 }
 
-pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa: Isa) -> Gradients<T> {
-    let d_taps = call.d_taps.filter(|_| call.wanted.sigma);
+/// The gradients that `images` give, those of the input to `grad_x`.
+pub(super) fn backward<T: Real>(
+    geometry: &Geometry,
+    call: &Backward<'_, T>,
+    isa: Isa,
+    images: Range<usize>,
+    grad_x: &Disjoint<'_, T>,
+) -> Sums<T> {
+    let wanted = call.wanted;
+    let d_taps = call.d_taps.filter(|_| wanted.sigma);
     let forward = FilterSets::forward(geometry, call.taps, d_taps);
     let no_sigma = SigmaSums::new(geometry, d_taps);
     let pass = BackwardPass {
@@ -130,53 +138,57 @@ pub(super) fn backward<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, isa
         adjoint: forward.adjoint(geometry),
         forward,
         no_sigma: no_sigma.clone(),
-        mixing: mixing(isa, geometry, call.alpha),
-        unmixing: unmixing(isa, geometry, call.alpha),
+        // Only σ asks for what the forward pass filtered.
+        mixing: if wanted.sigma { mixing(isa, geometry, call.alpha) } else { Vec::new() },
+        unmixing: if wanted.x { unmixing(isa, geometry, call.alpha) } else { Vec::new() },
     };
-    let tasks: Vec<_> = pieces(geometry.batch, images_per_part(geometry.batch))
+    let first = images.start;
+    let tasks: Vec<_> = pieces(images.len(), images_per_part(geometry.batch))
+        .map(|images| first + images.start..first + images.end)
         .flat_map(|images| (0..geometry.groups).map(move |group| (images.clone(), group)))
         .collect();
-    let wanted = call.wanted;
-    let mut filling = Filling::new(if wanted.x { geometry.input_len() } else { 0 });
-    let grad_x = filling.parts(if wanted.x { geometry.input_len() } else { 0 });
     let partials: Vec<Partial<T>> = tasks
         .into_par_iter()
         .map(|(images, group)| {
             T::with_workspace(|workspace| {
-                let partial = pass.run(images, group, &grad_x, workspace);
+                let partial = pass.run(images, group, grad_x, workspace);
                 workspace.trim();
                 partial
             })
         })
         .collect();
-
-    let (basis, inputs) = (geometry.basis(), geometry.group_in);
-    let mut grad_alpha = if wanted.alpha { vec![T::ZERO; call.alpha.len()] } else { Vec::new() };
     let mut sigma = no_sigma;
-    for partial in &partials {
-        sigma.merge(&partial.sigma);
-        for (row, from) in partial.mixing.chunks_exact(inputs).enumerate() {
-            let (o, b) = (partial.group * geometry.group_out + row / basis, row % basis);
-            for (c, &from) in from.iter().enumerate() {
-                grad_alpha[(o * inputs + c) * basis + b] += from;
-            }
+    partials.iter().for_each(|partial| sigma.merge(&partial.sigma));
+    Sums { alpha: wanted.alpha.then(|| sum_alpha(geometry, &partials)), sigma }
+}
+
+/// Adds the partial sums in their order and turns them to `[channels_out, group_in, B]`.
+fn sum_alpha<T: Real>(geometry: &Geometry, partials: &[Partial<T>]) -> Vec<T> {
+    let (basis, inputs) = (geometry.basis(), geometry.group_in);
+    let mut alpha = vec![T::ZERO; geometry.alpha_len()];
+    alpha.par_chunks_mut((basis * inputs).max(1)).enumerate().for_each(|(o, to)| {
+        let (group, o) = (o / geometry.group_out, o % geometry.group_out);
+        // `[B, group_in]` first: contiguous sums.
+        let mut sum = vec![T::ZERO; to.len()];
+        for partial in partials.iter().filter(|partial| partial.group == group) {
+            let from = &partial.mixing[o * basis * inputs..][..basis * inputs];
+            sum.iter_mut().zip(from).for_each(|(sum, &from)| *sum += from);
         }
-    }
-    Gradients {
-        // SAFETY: the tasks cover every image and group, and the first block's product writes all channels.
-        x: wanted.x.then(|| unsafe { filling.finish(geometry.input_len()) }),
-        alpha: wanted.alpha.then_some(grad_alpha),
-        bias: None,
-        sigma: wanted.sigma.then(|| sigma.finish()),
-    }
+        for (b, row) in sum.chunks_exact(inputs).enumerate() {
+            to[b..].iter_mut().step_by(basis).zip(row).for_each(|(to, &sum)| *to = sum);
+        }
+    });
+    alpha
 }
 
 /// The transposed coefficients of each group, `[group_in, group_out · B]`.
 fn unmixing<T: Real>(isa: Isa, geometry: &Geometry, alpha: &[T]) -> Vec<Tiles<T>> {
     let (basis, inputs) = (geometry.basis(), geometry.group_in);
     let rows = geometry.group_out * basis;
-    let group =
-        |group: &[T]| Tiles::pack(isa, inputs, rows, |c, row| group[(row / basis * inputs + c) * basis + row % basis]);
+    let group = |group: &[T]| {
+        let of_input = |c| group.chunks_exact(basis).skip(c).step_by(inputs).flatten().copied();
+        Tiles::of_rows(isa, [inputs, rows], &(0..inputs).flat_map(of_input).collect::<Vec<T>>())
+    };
     alpha.chunks_exact(rows * inputs).map(group).collect()
 }
 

@@ -10,6 +10,7 @@
 
 mod along_y;
 mod asymmetric;
+mod backward;
 mod band_limited;
 mod bands;
 mod columns;
@@ -32,6 +33,7 @@ mod strips;
 mod workspace;
 
 pub use crate::isa::Isa;
+use backward::Sums;
 pub use band_limited::{DEFAULT_BAND_TOLERANCE, band_step, band_step_backward};
 pub use cost::LoopOrder;
 pub use orthogonal::NewtonSchulz;
@@ -63,6 +65,10 @@ pub struct Options {
     /// The bounds are computed from the taps and α of the call; a lattice that breaks one is not taken, and
     /// where none is left the pass is the ordinary one. See [`band_step`].
     pub band_limit: Option<f64>,
+    /// Estimates the gradient of σ from the first so many images of the batch, at least one: theirs times as many as there are of
+    /// them in the batch. `None`, the default: it is that of all. A σ is one number that every pixel has a say in, and
+    /// images that it is not asked of take little more than half the time.
+    pub sigma_images: Option<usize>,
 }
 
 /// How a layer is run.
@@ -95,6 +101,17 @@ impl Way {
             (None, None) if pointwise::is_pointwise(geometry, taps) => Self::Pointwise,
             (None, None) if degenerate && !geometry.is_centred() => Self::Depthwise,
             (None, None) => Self::Product(LoopOrder::cheaper(geometry)),
+        })
+    }
+
+    /// The same for a backward pass, which need not go the way of its forward pass.
+    fn back<T: Real>(geometry: &Geometry, call: &Backward<'_, T>, options: Options) -> Result<Self, KernelError> {
+        let either = options.loop_order.is_none() && matches!(geometry.sharing, Sharing::Layer | Sharing::Group);
+        Ok(match Self::of(geometry, call.taps, options)? {
+            Self::Product(_) if either && !call.wanted.sigma => {
+                Self::Product(LoopOrder::cheaper_without_sigma(geometry, call.wanted))
+            }
+            way => way,
         })
     }
 }
@@ -142,27 +159,34 @@ pub(crate) fn run_backward<T: Real>(
     options: Options,
 ) -> Result<Gradients<T>, KernelError> {
     call.check(geometry)?;
-    let mut gradients = match band_limited::backward(geometry, call, options) {
-        Some(gradients) => gradients?,
-        None => run_ordinary_backward(geometry, call, options)?,
+    let first = backward::sampled(geometry, call, options);
+    let mut gradients = match Way::of(geometry, call.taps, options)? {
+        Way::Product(_) if options.band_limit.is_none() => run_way_back(geometry, call, options)?,
+        _ if first == geometry.batch => run_way_back(geometry, call, options)?,
+        _ => {
+            let options = Options { sigma_images: None, ..options };
+            backward::apart(geometry, call, |geometry, call| run_way_back(geometry, call, options), first)?
+        }
     };
     let by_bias = || bias::gradient(call.grad_y, geometry.channels_out(), geometry.pixels_out());
     gradients.bias = call.wanted.bias.then(by_bias);
     Ok(gradients)
 }
 
-fn run_ordinary_backward<T: Real>(
+fn run_way_back<T: Real>(
     geometry: &Geometry,
     call: &Backward<'_, T>,
     options: Options,
 ) -> Result<Gradients<T>, KernelError> {
-    Ok(match Way::of(geometry, call.taps, options)? {
+    if let Some(gradients) = band_limited::backward(geometry, call, options) {
+        return gradients;
+    }
+    Ok(match Way::back(geometry, call, options)? {
         // The gradient of σ needs responses of the derivative taps, which need not be trivial.
-        Way::Pointwise if call.wanted.sigma => filter_then_mix::backward(geometry, call, options.isa),
+        Way::Pointwise if call.wanted.sigma => backward::backward(geometry, call, options, LoopOrder::FilterThenMix)?,
         Way::Pointwise => pointwise::backward(geometry, call, options.isa),
         Way::Depthwise => depthwise::backward(geometry, call, options.isa),
-        Way::Product(LoopOrder::FilterThenMix) => filter_then_mix::backward(geometry, call, options.isa),
-        Way::Product(LoopOrder::MixThenFilter) => mix_then_filter::backward(geometry, call, options.isa),
+        Way::Product(order) => backward::backward(geometry, call, options, order)?,
     })
 }
 
@@ -198,7 +222,7 @@ fn images_per_part(batch: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AxisConfig, GeometryConfig};
+    use crate::{AxisConfig, GeometryConfig, Wanted};
 
     #[test]
     fn each_kind_of_layer_goes_its_way() {
@@ -215,5 +239,35 @@ mod tests {
         assert_eq!(way(192, 10, 1, None), Way::Product(LoopOrder::MixThenFilter));
         let forced = Some(LoopOrder::MixThenFilter);
         assert_eq!(way(8, 8, 8, forced), Way::Product(LoopOrder::MixThenFilter));
+    }
+
+    #[test]
+    fn without_the_gradient_of_sigma_a_layer_goes_back_the_cheaper_way() {
+        use LoopOrder::{FilterThenMix, MixThenFilter};
+        let axis = AxisConfig { input: 16, radius: 3, stride: 1, padding: (3, 3) };
+        let way = |channels_in, channels_out, sharing, loop_order, [x, alpha, sigma]: [bool; 3]| {
+            let config = GeometryConfig { batch: 2, channels_in, channels_out, groups: 1, order: 2, y: axis, x: axis };
+            let geometry = Geometry::new(config).unwrap().with_sharing(sharing);
+            let filters = if sharing == Sharing::Input { channels_in } else { 1 };
+            let taps = vec![0.5f32; 21 * filters];
+            let call = Backward {
+                taps: Taps { y: &taps, x: &taps },
+                d_taps: None,
+                alpha: &[],
+                x: &[],
+                grad_y: &[],
+                wanted: Wanted { x, alpha, bias: false, sigma },
+            };
+            Way::back(&geometry, &call, Options { loop_order, ..Options::default() }).unwrap()
+        };
+        let both = [true, true, false];
+        assert_eq!(way(48, 48, Sharing::Layer, None, both), Way::Product(MixThenFilter));
+        assert_eq!(way(48, 48, Sharing::Layer, None, [true; 3]), Way::Product(FilterThenMix));
+        assert_eq!(way(48, 48, Sharing::Layer, Some(FilterThenMix), both), Way::Product(FilterThenMix));
+        assert_eq!(way(48, 48, Sharing::Input, None, both), Way::Product(FilterThenMix));
+        // The input's gradient alone is filtered once either way.
+        assert_eq!(way(48, 48, Sharing::Layer, None, [true, false, false]), Way::Product(FilterThenMix));
+        assert_eq!(way(48, 144, Sharing::Layer, None, both), Way::Product(FilterThenMix));
+        assert_eq!(way(192, 10, Sharing::Layer, None, [true; 3]), Way::Product(MixThenFilter));
     }
 }

@@ -56,16 +56,16 @@ impl NewtonSchulz {
         let mut strips = Strips(Vec::new());
         for _ in 0..self.count {
             // A
-            let left = Tiles::pack(isa, rows, columns, |r, k| x[r * columns + k]);
+            let left = Tiles::of_rows(isa, [rows, columns], x);
             let right = strips.of_rows(x, [rows, columns]);
             multiply(isa, left.rows(0..rows), right, Output::new(&mut squares, rows, Onto::Overwrite));
             // a + b·A + c·A²
-            let left = Tiles::pack(isa, rows, rows, |r, k| squares[r * rows + k]);
+            let left = Tiles::of_rows(isa, [rows; 2], &squares);
             let right = strips.of_columns(&squares, [rows, rows]);
             multiply(isa, left.rows(0..rows), right, Output::new(&mut factor, rows, Onto::Overwrite));
             factor.iter_mut().zip(&squares).for_each(|(factor, &a)| *factor = c * *factor + b * a);
             factor.iter_mut().step_by(rows + 1).for_each(|diagonal| *diagonal += a);
-            let left = Tiles::pack(isa, rows, rows, |r, k| factor[r * rows + k]);
+            let left = Tiles::of_rows(isa, [rows; 2], &factor);
             let right = strips.of_columns(x, [rows, columns]);
             multiply(isa, left.rows(0..rows), right, Output::new(&mut next, columns, Onto::Overwrite));
             x.copy_from_slice(&next);

@@ -119,7 +119,7 @@ pub fn engines() -> Vec<Options> {
     let orders = [None, Some(LoopOrder::FilterThenMix), Some(LoopOrder::MixThenFilter)];
     orders
         .into_iter()
-        .flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: order, isa, band_limit: None }))
+        .flat_map(|order| Isa::ALL.map(|isa| Options { loop_order: order, isa, ..Options::default() }))
         .collect()
 }
 

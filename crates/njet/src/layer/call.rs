@@ -3,6 +3,7 @@
 use super::padding::{PaddingMode, around};
 use super::precision::Precision;
 use super::sigma::{Scale, SigmaSharing};
+use super::sigma_images::sigma_images;
 use super::stride::{Step, Stride, outputs};
 use burn::nn::PaddingConfig2d;
 use njet_basis::{BasisError, Discretisation, ShiftedTaps, TapSpec, Taps};
@@ -99,6 +100,9 @@ pub struct Call {
     /// That of the thread which made the call.
     #[cfg_attr(not(feature = "flex"), allow(dead_code))]
     pub(crate) precision: Precision,
+    /// Images that the gradient of σ is estimated from, likewise.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
+    pub(crate) sigma_images: Option<usize>,
 }
 
 /// The taps of a call and their derivatives, in the engine's layout, along y and along x.
@@ -388,6 +392,7 @@ impl Settings {
             stride,
             band_limit: self.band_limit,
             precision: Precision::present(),
+            sigma_images: sigma_images(),
         }
     }
 }

@@ -106,7 +106,7 @@ fn options(call: &Call) -> Options {
         Precision::F32 => Isa::Best,
         Precision::Bf16 => Isa::Amx,
     };
-    Options { band_limit: call.band_limit, isa, ..Options::default() }
+    Options { band_limit: call.band_limit, isa, sigma_images: call.sigma_images, ..Options::default() }
 }
 
 fn cast<T: Real>(values: &[f64]) -> Vec<T> {

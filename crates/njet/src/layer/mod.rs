@@ -9,8 +9,10 @@ mod extension;
 mod initializer;
 mod padding;
 mod precision;
+mod present;
 mod sample;
 mod sigma;
+mod sigma_images;
 mod stride;
 mod transpose;
 
@@ -24,6 +26,7 @@ pub(crate) use padding::around;
 pub use precision::Precision;
 pub(crate) use sample::neighbours;
 pub use sigma::{Bound, Scale, SharingError, SigmaBounds, SigmaSharing};
+pub(crate) use sigma_images::with_sigma_images;
 pub(crate) use stride::nearest_pixels;
 pub use stride::{NearestRule, SMOOTH_EXTENT, Stride};
 pub use transpose::{NJetConvTranspose2d, NJetConvTranspose2dConfig, njet_conv_transpose2d};

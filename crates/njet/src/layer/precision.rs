@@ -1,5 +1,6 @@
 //! In what precision products are taken.
 
+use super::present;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::fmt;
@@ -19,15 +20,6 @@ pub enum Precision {
 }
 
 thread_local!(static PRESENT: Cell<Precision> = const { Cell::new(Precision::F32) });
-
-/// Restores what was before, also after a panic.
-struct Before(Precision);
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        PRESENT.set(self.0);
-    }
-}
 
 impl Precision {
     /// Whether this machine has a unit for such products.
@@ -56,8 +48,7 @@ impl Precision {
     /// assert!(layer.alpha.val().grad(&gradients).is_some());
     /// ```
     pub fn during<R>(self, what: impl FnOnce() -> R) -> R {
-        let _before = Before(PRESENT.replace(self));
-        what()
+        present::with(&PRESENT, self, what)
     }
 
     /// That of the calls which are made now.

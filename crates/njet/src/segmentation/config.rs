@@ -26,6 +26,9 @@ pub struct SegmentationConfig {
     /// Parts of a step that are learned from side by side, each with batch normalisation of its own.
     #[serde(default = "one")]
     pub parts: usize,
+    /// Scenes of a step that σ learns from, as many of each part; `None`: all. On the CPU backend; elsewhere it learns from all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigma_images: Option<usize>,
     /// Decides every random choice.
     pub seed: u64,
     /// Scenes.
@@ -93,6 +96,7 @@ impl SegmentationConfig {
             epochs: PIECES.div_ceil(set.train.len().max(1)).clamp(LEAST_EPOCHS, MOST_EPOCHS),
             batch_size: BATCH,
             parts: Self::usual_parts(BATCH),
+            sigma_images: Self::usual_sigma_images(BATCH),
             seed: 1,
             data: SceneConfig {
                 source: set.name.clone(),
@@ -124,6 +128,12 @@ impl SegmentationConfig {
     pub const fn usual_parts(batch_size: usize) -> usize {
         if batch_size >= 16 { 2 } else { 1 }
     }
+
+    /// Scenes of a step of so many that σ learns from unless their number is given: a quarter, or all of a few. A σ is one number
+    /// that every pixel has a say in, and those it is not asked of take little more than half the time to go back through.
+    pub const fn usual_sigma_images(batch_size: usize) -> Option<usize> {
+        if batch_size >= 16 { Some(batch_size / 4) } else { None }
+    }
 }
 
 impl Settings for SegmentationConfig {
@@ -134,6 +144,10 @@ impl Settings for SegmentationConfig {
         self.course().validate()?;
         check_size(self.data.crop)?;
         check(self.parts > 0, "the number of parts of a batch", &self.parts, "at least 1")?;
+        let sigma_images = self.sigma_images.unwrap_or(1);
+        let allowed = "at least 1 and at most the batch size";
+        let fits = (1..=self.batch_size.max(1)).contains(&sigma_images);
+        check(fits, "the number of images that sigma learns from", &sigma_images, allowed)?;
         check(self.data.limit != Some(0), "the limit on the training scenes", &0, "at least 1")?;
         let JointAugment { scale, colour, .. } = self.augment;
         check((1.0..=16.0).contains(&scale), "the largest random scale", &scale, "at least 1 and at most 16")?;

@@ -134,7 +134,11 @@ impl Objective for SegmentationTrainer<'_> {
 
     fn parts(&self, batch: SceneBatch) -> Vec<Part<SceneBatch>> {
         let all = batch.len() as f64;
-        let part = |batch: SceneBatch| Part { share: batch.len() as f64 / all, batch };
+        let part = |batch: SceneBatch| Part {
+            share: batch.len() as f64 / all,
+            sigma_images: self.config.sigma_images.map(|images| (images * batch.len()).div_ceil(all as usize)),
+            batch,
+        };
         batch.divided(self.config.parts).into_iter().map(part).collect()
     }
 
@@ -192,7 +196,7 @@ pub fn check_scenes(config: &SegmentationConfig, set: &SegmentationSet) -> Resul
 mod tests {
     use super::*;
     use crate::data::Stream;
-    use crate::layer::Precision;
+    use crate::layer::{NJetConv2d, Precision};
     use crate::segmentation::data::{JointAugment, Scene};
     use crate::segmentation::loss::Loss;
     use crate::training::{Silent, learn_from, read_metrics};
@@ -336,6 +340,37 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             assert!(pool.install(|| learn(2, &[3, 1, 5])) == together, "{threads} threads");
         }
+    }
+
+    /// σ learns from some of the images, all else from all of them.
+    #[test]
+    fn sigma_learns_from_some_images() {
+        let (set, device) = (set(), Device::flex().autodiff());
+        let mut config = config(&set);
+        (config.augment, config.data.crop, config.parts) = (JointAugment::NONE, [6, 7], 1);
+        let model = config.init(&device).unwrap();
+        let learn = |sigma_images: Option<usize>| {
+            let config = SegmentationConfig { sigma_images, ..config.clone() };
+            let trainer = SegmentationTrainer::new(&config, &set, &Device::flex()).unwrap();
+            let batch = trainer.batch(&[3, 1, 5, 2], &mut random(7)).unwrap();
+            let (_, learned) = learn_from(&trainer, model.clone(), batch, &device, Precision::F32, |_| None);
+            let gradients = learned.gradients.unwrap();
+            let values = |of: Option<Tensor<1>>| of.unwrap().into_data().iter::<f32>().collect::<Vec<_>>();
+            let layers: Vec<_> = model.njet_layers().collect();
+            let sigma = layers.iter().flat_map(|(_, layer)| values(gradients.get::<1>(layer.log2_sigma.id)));
+            let alpha =
+                |layer: &NJetConv2d| values(gradients.get::<3>(layer.alpha.id).map(|alpha| alpha.flatten(0, 2)));
+            let alpha = layers.iter().flat_map(|(_, layer)| alpha(layer));
+            (sigma.collect::<Vec<_>>(), alpha.collect::<Vec<_>>())
+        };
+        let off = |a: &[f32], b: &[f32]| {
+            let size = b.iter().fold(0.0, |most: f32, b| most.max(b.abs()));
+            a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size
+        };
+        let (all, some, four) = (learn(None), learn(Some(1)), learn(Some(4)));
+        assert!(all.0.len() > 3 && off(&some.0, &all.0) > 1e-2, "{:?} {:?}", some.0, all.0);
+        assert!(off(&some.1, &all.1) < 1e-5);
+        assert_eq!(four, all);
     }
 
     /// Of the pixels that count all are of one class: soon all of them are right.

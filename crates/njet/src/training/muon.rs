@@ -3,9 +3,9 @@
 use crate::layer::Precision;
 use burn::optim::Optimizer;
 use burn::optim::momentum::{Momentum, MomentumConfig, MomentumState};
-use burn::tensor::{Device, Tensor};
 #[cfg(feature = "flex")]
 use burn::tensor::{DType, TensorData};
+use burn::tensor::{Device, Tensor};
 #[cfg(feature = "flex")]
 use njet_kernels::engine::{Isa, NewtonSchulz};
 #[cfg(feature = "flex")]
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     /// A step without weight decay, in units of its size, and a matrix for each basis function.
-    fn step<const D: usize>(shape: [usize; D], gradient: f32) -> Tensor<3> {
+    fn step<const D: usize>(shape: [usize; D], gradient: f32, precision: Precision) -> Tensor<3> {
         let device = Device::flex();
         let count: usize = shape.iter().product();
         // Some basis functions have gradients a hundred times as large as others.
@@ -196,7 +196,7 @@ mod tests {
         let numbers: Vec<f32> = (0..count).map(number).collect();
         let grad = Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape(shape);
         let before = Tensor::<D>::ones(shape, &device);
-        let (after, state) = LayerMuon::new(0.9, 0.0, Precision::F32).step(0.5, before.clone(), grad, None);
+        let (after, state) = LayerMuon::new(0.9, 0.0, precision).step(0.5, before.clone(), grad, None);
         assert!(state.is_some());
         let functions = if D == 3 { shape[D - 1] } else { 1 };
         let (rows, columns) = (shape[0], count / shape[0] / functions);
@@ -206,8 +206,11 @@ mod tests {
 
     #[test]
     fn every_direction_of_every_basis_function_moves_as_far() {
-        let wide_gradients = [step([4, 5, 6], 1.0), step([4, 5, 6], 1e-4), step([4, 3, 2, 2], 1.0)];
-        for wide in wide_gradients.into_iter().chain([step([7, 2, 3], 1.0).transpose()]) {
+        let whole = |gradient| step([4, 5, 6], gradient, Precision::F32);
+        let wide_gradients = [whole(1.0), whole(1e-4), step([4, 3, 2, 2], 1.0, Precision::F32)];
+        let rounded = step([33, 40, 6], 1.0, Precision::Bf16);
+        let tall = [step([7, 2, 3], 1.0, Precision::F32), step([5, 3, 6], 1.0, Precision::F32)].map(Tensor::transpose);
+        for wide in wide_gradients.into_iter().chain([rounded]).chain(tall) {
             let shape = wide.dims();
             let products = wide.clone().matmul(wide.transpose());
             let rows = products.dims()[1];

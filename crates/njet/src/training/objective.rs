@@ -93,7 +93,7 @@ pub(crate) trait Objective: Sync {
 
     /// The parts of a batch that are learned from side by side.
     fn parts(&self, batch: Self::Batch) -> Vec<Part<Self::Batch>> {
-        vec![Part { batch, share: 1.0 }]
+        vec![Part { batch, share: 1.0, sigma_images: None }]
     }
 
     /// What a model makes of a batch, or of a part of one.
@@ -111,6 +111,8 @@ pub(crate) struct Part<B> {
     pub(crate) batch: B,
     /// How much of the whole batch they are.
     pub(crate) share: f64,
+    /// The first so many of them are those that σ learns from; `None`: all.
+    pub(crate) sigma_images: Option<usize>,
 }
 
 /// What a model made of a batch.

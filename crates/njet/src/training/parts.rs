@@ -6,7 +6,7 @@
 //! number of threads.
 
 use super::objective::{Model, Objective, Part, Step};
-use crate::layer::Precision;
+use crate::layer::{Precision, with_sigma_images};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::container::TensorContainer;
@@ -50,12 +50,13 @@ pub(crate) fn learn_from<O: Objective>(
 fn one<O: Objective>(
     objective: &O,
     model: &Model<O>,
-    Part { batch, share }: Part<O::Batch>,
+    Part { batch, share, sigma_images }: Part<O::Batch>,
     device: &Device,
     precision: Precision,
     prior: &impl Fn(&Model<O>) -> Option<Tensor<1>>,
 ) -> Learned {
-    let Step { loss, images, right } = precision.during(|| objective.step(model, batch, device));
+    let step = || objective.step(model, batch, device);
+    let Step { loss, images, right } = with_sigma_images(sigma_images, || precision.during(step));
     let value = f64::from(loss.clone().into_scalar::<f32>());
     let gradients = value.is_finite().then(|| {
         let total = match prior(model) {

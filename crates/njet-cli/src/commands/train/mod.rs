@@ -156,7 +156,7 @@ pub struct Train {
         "discretisation", "epochs",
         "batch_size", "optimizer", "lr", "sigma_lr", "weight_decay", "momentum", "precision", "schedule", "step_every", "step_factor",
         "shift", "flip", "seed", "limit", "validation", "out", "widths", "convolutions", "up",
-        "deep_supervision", "parts", "crop", "loss", "class_weights", "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
+        "deep_supervision", "parts", "sigma_images", "crop", "loss", "class_weights", "quarter_turns", "scale_jitter", "colour_jitter", "no_augment",
     ])]
     resume: Option<PathBuf>,
     /// Draw the curves of the run on the terminal while it goes

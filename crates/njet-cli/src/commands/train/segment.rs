@@ -37,6 +37,10 @@ pub struct SegmentFlags {
     /// processors busy (default: 2, or 1 where a part would have fewer than 8 images)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     parts: Option<usize>,
+    /// Images of a step that σ learns from, on the CPU: a few say as much of it as many, and a step takes less time (default:
+    /// a quarter of the batch, or all of fewer than 16)
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    sigma_images: Option<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     crop: Option<usize>,
@@ -69,6 +73,7 @@ impl SegmentFlags {
             (!self.up.is_empty(), "--up"),
             (self.deep_supervision.is_some(), "--deep-supervision"),
             (self.parts.is_some(), "--parts"),
+            (self.sigma_images.is_some(), "--sigma-images"),
             (self.crop.is_some(), "--crop"),
             (self.loss.is_some(), "--loss"),
             (self.class_weights.is_some(), "--class-weights"),
@@ -184,6 +189,7 @@ fn settings(train: &Train, set: &SegmentationSet) -> Result<SegmentationConfig> 
     config.epochs = train.epochs.unwrap_or(config.epochs);
     config.batch_size = train.batch_size.unwrap_or(config.batch_size);
     config.parts = flags.parts.unwrap_or(SegmentationConfig::usual_parts(config.batch_size));
+    config.sigma_images = flags.sigma_images.or(SegmentationConfig::usual_sigma_images(config.batch_size));
     config.seed = train.seed;
     config.data.limit = train.limit;
     if let Some(crop) = flags.crop {

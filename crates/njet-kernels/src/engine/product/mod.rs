@@ -71,6 +71,26 @@ impl<T: Real> Tiles<T> {
         Self { data, rounded: None, rows, inner }
     }
 
+    /// Packs the rows `data`, `[rows, inner]`.
+    pub(super) fn of_rows(isa: Isa, [rows, inner]: [usize; 2], data: &[T]) -> Self {
+        assert_eq!(data.len(), rows * inner);
+        if on_tile_unit::<T>(isa) && inner > 0 {
+            let rounded = Some(amx::Rows::of_rows([rows, inner], single(data)));
+            return Self { data: Vec::new(), rounded, rows, inner };
+        }
+        Self::pack(isa, rows, inner, |row, k| data[row * inner + k])
+    }
+
+    /// Packs what has these columns, `[inner, rows]`.
+    pub(super) fn of_columns(isa: Isa, [rows, inner]: [usize; 2], data: &[T]) -> Self {
+        assert_eq!(data.len(), rows * inner);
+        if on_tile_unit::<T>(isa) {
+            let rounded = Some(amx::Rows::of_columns([rows, inner], single(data)));
+            return Self { data: Vec::new(), rounded, rows, inner };
+        }
+        Self::pack(isa, rows, inner, |row, k| data[k * rows + row])
+    }
+
     /// The columns `inner` of the matrix.
     pub(super) fn columns(&self, inner: Range<usize>) -> Left<'_, T> {
         assert!(inner.start <= inner.end && inner.end <= self.inner);
@@ -212,6 +232,13 @@ impl<'a, T: Real> Right<'a, T> {
     fn operand(&self) -> amx::Operand<'a> {
         self.rounded.map_or(amx::Operand::Whole(self.strips.as_ptr().cast(), self.pitch), amx::Operand::Rounded)
     }
+}
+
+/// A slice of f32.
+fn single<T: Real>(data: &[T]) -> &[f32] {
+    assert_eq!(TypeId::of::<T>(), TypeId::of::<f32>());
+    // SAFETY: the same type.
+    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), data.len()) }
 }
 
 /// The planes of a source of f32, on a machine that has the unit.

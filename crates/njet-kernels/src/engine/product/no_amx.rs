@@ -16,6 +16,14 @@ impl Rows {
         unreachable!("`available` says no")
     }
 
+    pub(super) fn of_rows(_: [usize; 2], _: &[f32]) -> Self {
+        unreachable!("`available` says no")
+    }
+
+    pub(super) fn of_columns(_: [usize; 2], _: &[f32]) -> Self {
+        unreachable!("`available` says no")
+    }
+
     pub(super) fn from(&self, _: usize, _: usize) -> Left<'_> {
         match self.0 {}
     }

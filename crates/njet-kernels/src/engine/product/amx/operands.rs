@@ -35,22 +35,65 @@ pub(in crate::engine::product) struct Rows {
 impl Rows {
     /// Rounds `at(row, inner)`. [`available`] must have said yes.
     pub(in crate::engine::product) fn pack(rows: usize, inner: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Self {
+        let mut packed = Self::zeros(rows, inner);
+        packed.lines.par_chunks_exact_mut(packed.pitch).take(rows).enumerate().with_min_len(PACKED_ROWS).for_each(
+            |(row, lines)| {
+                for (first, line) in (0..inner).step_by(CHUNK).zip(lines) {
+                    let value = |k: usize| if first + k < inner { at(row, first + k) } else { 0.0 };
+                    // The pairs that the vectors make, of even places and odd ones.
+                    let (even, odd): ([f32; STRIP], [f32; STRIP]) =
+                        (std::array::from_fn(|i| value(2 * i)), std::array::from_fn(|i| value(2 * i + 1)));
+                    // SAFETY: the machine has AVX-512, asserted above; both have sixteen elements.
+                    *line = unsafe { pair(even.as_ptr(), Some(odd.as_ptr())) };
+                }
+            },
+        );
+        packed
+    }
+
+    /// Rounds rows as they lie, `[rows, inner]`.
+    pub(in crate::engine::product) fn of_rows([rows, inner]: [usize; 2], data: &[f32]) -> Self {
+        let mut packed = Self::zeros(rows, inner);
+        for (row, lines) in data.chunks_exact(inner).zip(packed.lines.chunks_exact_mut(packed.pitch)) {
+            for (chunk, line) in row.chunks(CHUNK).zip(lines) {
+                // SAFETY: the machine has AVX-512, asserted by `zeros`.
+                *line = unsafe { line_of(chunk) };
+            }
+        }
+        packed
+    }
+
+    /// Rounds the rows that have these columns, `[inner, rows]`.
+    pub(in crate::engine::product) fn of_columns([rows, inner]: [usize; 2], data: &[f32]) -> Self {
+        let mut packed = Self::zeros(rows, inner);
+        for first in (0..rows).step_by(ROWS) {
+            let len = ROWS.min(rows - first);
+            for (chunk, columns) in data.chunks(CHUNK * rows).enumerate() {
+                // What a pair of columns has of these rows.
+                let mut lines = [ZEROS; ROWS];
+                for (line, pair) in lines.iter_mut().zip(columns.chunks(2 * rows)) {
+                    // No second one after an odd last.
+                    let some = |column: usize| pair.get(column * rows + first..).and_then(|some| some.get(..len));
+                    // SAFETY: the machine has AVX-512, asserted by `zeros`.
+                    *line = unsafe { pair_of(some(0).unwrap_or(&[]), some(1).unwrap_or(&[])) };
+                }
+                // SAFETY: AVX-512; there are sixteen lines.
+                unsafe { transpose(lines.as_mut_ptr()) };
+                for (row, line) in (first..first + len).zip(lines) {
+                    packed.lines[row * packed.pitch + chunk] = line;
+                }
+            }
+        }
+        packed
+    }
+
+    /// Room for `rows` rows. [`available`] must have said yes.
+    fn zeros(rows: usize, inner: usize) -> Self {
         assert!(available());
         // A row that begins anywhere may read a whole chunk past its end.
         let pitch = (inner.div_ceil(CHUNK) + 1) | 1;
-        let padded = rows + ROWS;
-        let mut lines = vec![ZEROS; padded * pitch];
-        lines.par_chunks_exact_mut(pitch).take(rows).enumerate().with_min_len(PACKED_ROWS).for_each(|(row, lines)| {
-            for (first, line) in (0..inner).step_by(CHUNK).zip(lines) {
-                let value = |k: usize| if first + k < inner { at(row, first + k) } else { 0.0 };
-                // The pairs that the vectors make, of even places and odd ones.
-                let (even, odd): ([f32; STRIP], [f32; STRIP]) =
-                    (std::array::from_fn(|i| value(2 * i)), std::array::from_fn(|i| value(2 * i + 1)));
-                // SAFETY: the machine has AVX-512, asserted above; both have sixteen elements.
-                *line = unsafe { pair(even.as_ptr(), Some(odd.as_ptr())) };
-            }
-        });
-        Self { lines, pitch, rows: padded }
+        let rows = rows + ROWS;
+        Self { lines: vec![ZEROS; rows * pitch], pitch, rows }
     }
 
     /// What begins at a row and a column.
@@ -258,6 +301,51 @@ pub(super) unsafe fn round_row(from: *const f32, pitch: usize, whole: bool, out:
     }
 }
 
+/// Up to [`CHUNK`] elements, zeros after them.
+///
+/// # Safety
+/// AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn line_of(chunk: &[f32]) -> Line {
+    let (first, second) = chunk.split_at(chunk.len().min(STRIP));
+    // SAFETY: what the masks have can be read; a register of 64 bytes holds what a line does.
+    unsafe {
+        let half = |half| _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded(half)));
+        let both = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(half(first)), half(second));
+        std::mem::transmute::<__m512i, Line>(both)
+    }
+}
+
+/// As [`pair`], of up to sixteen elements each.
+///
+/// # Safety
+/// AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn pair_of(a: &[f32], b: &[f32]) -> Line {
+    // SAFETY: as above.
+    unsafe {
+        let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+        let both = _mm512_ternarylogic_epi32::<0xd8>(_mm512_srli_epi32::<16>(rounded(a)), rounded(b), upper);
+        std::mem::transmute::<__m512i, Line>(both)
+    }
+}
+
+/// Up to sixteen elements, such that the upper halves of their bits are the nearest bf16; zeros after them.
+///
+/// # Safety
+/// AVX-512.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn rounded(some: &[f32]) -> __m512i {
+    let mask = ((1u32 << some.len().min(STRIP)) - 1) as u16;
+    // SAFETY: the mask has what the slice has.
+    let bits = unsafe { _mm512_castps_si512(_mm512_maskz_loadu_ps(mask, some.as_ptr())) };
+    _mm512_add_epi32(bits, _mm512_set1_epi32(HALF_A_UNIT))
+}
+
+/// Half a unit of the last place of a bf16, in the bits of an f32.
+const HALF_A_UNIT: i32 = 0x8000;
+
 /// Two registers of f32 into pairs `(a, b)` of the nearest bf16. Without a second, zeros.
 ///
 /// # Safety
@@ -270,7 +358,7 @@ unsafe fn pair(a: *const f32, b: Option<*const f32>) -> Line {
         let load = |at| _mm512_castps_si512(_mm512_loadu_ps(at));
         let (a, b) = (load(a), b.map_or(_mm512_setzero_si512(), load));
         // To the nearest: what half a unit of the last place carries over.
-        let rounded = |value| _mm512_add_epi32(value, _mm512_set1_epi32(0x8000));
+        let rounded = |value| _mm512_add_epi32(value, _mm512_set1_epi32(HALF_A_UNIT));
         // The upper half of `b`, and for the lower half the upper one of `a`: bits of the second where the mask has them.
         let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
         let both = _mm512_ternarylogic_epi32::<0xd8>(_mm512_srli_epi32::<16>(rounded(a)), rounded(b), upper);

@@ -187,7 +187,7 @@ pub struct OptimizerConfig {
     /// The centre of the prior in pixels; `None`: the initial σ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigma_prior_at: Option<f64>,
-    /// In what precision N-jet layers multiply while they are trained.
+    /// In what precision N-jet layers multiply while they are trained, and the iterations of Muon for them.
     #[serde(default)]
     pub precision: Precision,
 }

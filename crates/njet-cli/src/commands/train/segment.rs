@@ -37,8 +37,8 @@ pub struct SegmentFlags {
     /// processors busy (default: 2, or 1 where a part would have fewer than 8 images)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     parts: Option<usize>,
-    /// Images of a step that σ learns from, on the CPU: a few say as much of it as many, and a step takes less time (default:
-    /// a quarter of the batch, or all of fewer than 16)
+    /// Images of a step that σ learns from, on the CPU: with fewer a step takes less time, and σ learns a little less well
+    /// (default: a quarter of the batch, or all of fewer than 16)
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     sigma_images: Option<usize>,
     /// Rows and columns of the pieces that are trained on (default: 96, or less where the images are smaller)

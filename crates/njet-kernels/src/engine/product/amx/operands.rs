@@ -43,7 +43,7 @@ impl Rows {
                     // The pairs that the vectors make, of even places and odd ones.
                     let (even, odd): ([f32; STRIP], [f32; STRIP]) =
                         (std::array::from_fn(|i| value(2 * i)), std::array::from_fn(|i| value(2 * i + 1)));
-                    // SAFETY: the machine has AVX-512, asserted above; both have sixteen elements.
+                    // SAFETY: the machine has AVX-512, asserted by `zeros`; both have sixteen elements.
                     *line = unsafe { pair(even.as_ptr(), Some(odd.as_ptr())) };
                 }
             },
